@@ -1,0 +1,1 @@
+"""Builders turn sources into validated edit data sets."""

@@ -1,0 +1,1 @@
+"""Templates of data cards, filled from a data set's manifest."""

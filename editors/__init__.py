@@ -1,0 +1,1 @@
+"""Model editors behind one interface."""

@@ -1,0 +1,55 @@
+"""Errors whose message is meant for the person at the keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Input that cannot be used, said in one sentence.
+
+    Command lines print the message alone, without a traceback, and exit with code 2.
+
+    Args:
+        reason: What is wrong, as a clause: "expected a list, found a string".
+        file: The file that holds it.
+        row: Its row, counted from 0, or a name for it.
+        field: Its field or column.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: Path | str | None = None,
+        row: int | str | None = None,
+        field: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.file = file
+        self.row = row
+        self.field = field
+        where = [str(file)] if file is not None else []
+        if row is not None:
+            where.append(f"row {row}")
+        if field is not None:
+            where.append(f"field {field!r}")
+        # One line, whatever the data held: a message is shown in a terminal.
+        text = ": ".join([", ".join(where), reason]) if where else reason
+        super().__init__(
+            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Crosses process borders with its fields, which the default would lose.
+        return _rebuild, (type(self), self.reason, self.file, self.row, self.field)
+
+
+def _rebuild(
+    kind: type[InputError],
+    reason: str,
+    file: Path | str | None,
+    row: int | str | None,
+    field: str | None,
+) -> InputError:
+    return kind(reason, file=file, row=row, field=field)
