@@ -126,7 +126,7 @@ def _field_names(cls: type) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _unwrap(hint: Any) -> tuple[Any, bool]:
+def without_none(hint: Any) -> tuple[Any, bool]:
     """The type without `| None`, and whether null is allowed."""
     if get_origin(hint) in (Union, types.UnionType):
         inner = [arg for arg in get_args(hint) if arg is not type(None)]
@@ -137,7 +137,7 @@ def _unwrap(hint: Any) -> tuple[Any, bool]:
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
-    hint, _ = _unwrap(hint)
+    hint, _ = without_none(hint)
     if hint is EncodedImage:
         return _IMAGE
     if get_origin(hint) is Literal:
@@ -150,7 +150,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
 
 
 def _feature(hint: Any) -> Any:
-    hint, _ = _unwrap(hint)
+    hint, _ = without_none(hint)
     if hint is EncodedImage:
         return {"_type": "Image"}
     if get_origin(hint) is Literal:
@@ -163,7 +163,9 @@ def _feature(hint: Any) -> Any:
 
 
 def _parse(hint: Any, value: Any, path: str) -> Any:
-    hint, nullable = _unwrap(hint)
+    if hint is Any:
+        return value
+    hint, nullable = without_none(hint)
     if value is None:
         if nullable:
             return None
@@ -179,6 +181,11 @@ def _parse(hint: Any, value: Any, path: str) -> Any:
             raise InputError(f"is a {type(value).__name__}, not a list", field=path)
         item = get_args(hint)[0]
         return tuple(_parse(item, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+    if origin is dict:  # in JSON files only: no column is a dict
+        if not isinstance(value, Mapping):
+            raise InputError(f"is a {type(value).__name__}, not an object", field=path)
+        item = get_args(hint)[1]
+        return {key: _parse(item, entry, f"{path}[{key!r}]") for key, entry in value.items()}
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise InputError(f"is a {type(value).__name__}, not an object", field=path)

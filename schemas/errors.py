@@ -34,15 +34,17 @@ class InputError(Exception):
             where.append(f"row {row}")
         if field is not None:
             where.append(f"field {field!r}")
-        # One line, whatever the data held: a message is shown in a terminal.
         text = ": ".join([", ".join(where), reason]) if where else reason
-        super().__init__(
-            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-        )
+        super().__init__(printable(text))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Crosses process borders with its fields, which the default would lose.
         return _rebuild, (type(self), self.reason, self.file, self.row, self.field)
+
+
+def printable(text: str) -> str:
+    """The text on one line, safe to show in a terminal whatever it holds."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _rebuild(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import io
+import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
@@ -25,6 +28,9 @@ BLANK_DEVIATION = 2.0
 """Standard deviation of the grey levels (0-255) under which an image is called blank."""
 
 _THUMBNAIL = 64
+_GRID = 8
+_DCT = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1))
+"""The 8 lowest of 32 basis functions of the cosine transform (DCT-II), one per row."""
 
 
 class ImageError(Exception):
@@ -40,7 +46,7 @@ class EncodedImage:
         path: Where it came from, for people. It is never opened.
     """
 
-    bytes: bytes
+    bytes: builtins.bytes
     path: str | None = None
 
     def decode(self) -> Image.Image:
@@ -93,18 +99,31 @@ def fingerprint(data: bytes) -> Fingerprint:
     Raises:
         ImageError: If the bytes are not a whole image of an accepted format and size.
     """
-    import imagehash
-    import numpy as np
-
     picture = _load(data, thumbnail=_THUMBNAIL)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=None)
+    if max(picture.size) > _THUMBNAIL:
+        picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=None)
     grey = picture.convert("L")
-    bits = imagehash.phash(grey).hash.flatten()
     return Fingerprint(
-        hash=int("".join("1" if bit else "0" for bit in bits), 2),
-        colours=picture.resize((8, 8), Image.Resampling.BOX).tobytes(),
-        deviation=float(np.asarray(grey, dtype=np.float32).std()),
+        hash=_perceptual_hash(grey),
+        colours=picture.resize((_GRID, _GRID), Image.Resampling.BOX).tobytes(),
+        deviation=_deviation(grey),
     )
+
+
+def _perceptual_hash(grey: Image.Image) -> int:
+    """The bits of `imagehash.phash(grey)`, of which it needs only 64 of 1,024 coefficients."""
+    side = _DCT.shape[1]
+    pixels = np.asarray(grey.resize((side, side), Image.Resampling.LANCZOS), dtype=np.float64)
+    # Plain Python from here: numpy's calls cost more than 64 numbers do.
+    low = (_DCT @ pixels @ _DCT.T).ravel().tolist()
+    median = sum(sorted(low)[31:33]) / 2
+    return int("".join("1" if value > median else "0" for value in low), 2)
+
+
+def _deviation(grey: Image.Image) -> float:
+    levels = np.asarray(grey, dtype=np.float64).ravel()
+    mean = float(levels.sum()) / levels.size
+    return math.sqrt(max(0.0, float(levels @ levels) / levels.size - mean * mean))
 
 
 def _load(data: bytes, thumbnail: int | None) -> Image.Image:
@@ -112,24 +131,26 @@ def _load(data: bytes, thumbnail: int | None) -> Image.Image:
         raise ImageError("the image is empty")
     try:
         with warnings.catch_warnings():
-            # Pillow warns or raises at its own limit; ours is checked below, before any decoding.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of size, where our own limit follows, and of oddities that do not matter.
+            warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise ImageError(
-                f"the image has {width} x {height} pixels, more than {MAX_PIXELS:,} in all"
-            )
-        if thumbnail is not None:
-            picture.draft("RGB", (thumbnail, thumbnail))
-        return picture.convert("RGB")
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(
+                    f"the image has {width} x {height} pixels, more than {MAX_PIXELS:,} in all"
+                )
+            if thumbnail is not None:
+                picture.draft("RGB", (thumbnail, thumbnail))
+            picture.load()
+            if picture.mode.startswith("I;16"):  # converting would cut off at 255, to pure white
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            return picture if picture.mode == "RGB" else picture.convert("RGB")
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError("the bytes are not an image of a known format") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the image has more than {MAX_PIXELS:,} pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        # Pillow's decoders signal damage by all of these.
+    except Exception as error:  # damage surfaces from Pillow's decoders as almost any type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"the image cannot be decoded: {reason}") from None

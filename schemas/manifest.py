@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from schemas.arrow import from_row
 from schemas.errors import InputError
 from schemas.layout import Layout, read_json, write_json
 
@@ -109,31 +110,15 @@ class Manifest:
         """The manifest of a finished data set.
 
         Raises:
-            InputError: If there is none, or it lacks a field.
+            InputError: If there is none, or a field is missing or of another type.
         """
         path = Layout(root).manifest
         if not path.is_file():
             raise InputError("has no manifest.json, so no finished build is here", file=root)
         fields = read_json(path)
+        if not isinstance(fields, dict):
+            raise InputError("is not a JSON object", file=path)
         try:
-            return cls(
-                **{
-                    **fields,
-                    "rules": Rules(**{**fields["rules"], "kinds": tuple(fields["rules"]["kinds"])}),
-                    "counts": Counts(
-                        **{
-                            **fields["counts"],
-                            "probes_by_kind": {
-                                kind: (int(probes), int(queries))
-                                for kind, (probes, queries) in fields["counts"][
-                                    "probes_by_kind"
-                                ].items()
-                            },
-                        }
-                    ),
-                    "shards": tuple(ShardEntry(**entry) for entry in fields["shards"]),
-                    "notes": tuple(fields["notes"]),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"is not a manifest of this version: {error}", file=path) from None
+            return from_row(cls, fields)
+        except InputError as error:
+            raise InputError(error.reason, file=path, field=error.field) from None

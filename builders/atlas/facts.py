@@ -1,0 +1,585 @@
+"""What the atlas knows: countries, and the facts that follow from each answer about them.
+
+Every relation leads from a country to an entity that has facts of its own, so that an edit ("the
+capital of Chad is Bucharest") has consequences to ask about. A relation without one clear answer,
+for a country with two capitals say, is left out for that country.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from schemas.errors import InputError
+
+_T = TypeVar("_T")
+
+#: The day on which the facts are meant to hold.
+AS_OF = "2026-01-01"
+
+#: Where each kind of fact can be looked up: (source, what it backs).
+SOURCES: tuple[tuple[str, str], ...] = (
+    ("ISO 3166-1", "country keys and names"),
+    ("ISO 4217", "currency codes and names"),
+    ("ISO 639", "language keys and names"),
+    ("IANA Root Zone Database", "country-code top-level domains"),
+    ("IANA Time Zone Database", "UTC offsets without daylight saving time"),
+    ("ITU-T Recommendation E.164", "calling codes and world numbering zones"),
+    ("CIA World Factbook", "capitals, official languages, largest cities"),
+    ("UN Statistics Division, standard M49", "continents"),
+    ("UN World Population Prospects", "the most populous country of each continent"),
+    ("Ethnologue", "the country with the most native speakers of each language"),
+    ("Statutes of the central banks", "the city of each bank's seat"),
+    ("Flag laws and the flag manuals of Olympic organisers", "construction and colours of flags"),
+)
+
+#: How a question names the country when a picture stands in for its name.
+SHOWN_COUNTRY = "the country whose flag is shown"
+
+RelationKey = Literal[
+    "country",
+    "capital",
+    "currency",
+    "language",
+    "continent",
+    "largest_city",
+    "tld",
+    "calling_code",
+]
+RELATION_KEYS: tuple[RelationKey, ...] = (
+    "country",
+    "capital",
+    "currency",
+    "language",
+    "continent",
+    "largest_city",
+    "tld",
+    "calling_code",
+)
+
+#: World numbering zones of E.164: first digit -> the part of the world, canonical name first.
+ZONES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "1": ("North America", "North America and the Caribbean", "the North American area"),
+        "2": ("Africa",),
+        "3": ("Europe",),
+        "4": ("Europe",),
+        "5": ("Latin America", "Central and South America", "South America", "the Americas"),
+        "6": ("Southeast Asia and Oceania", "Southeast Asia", "Oceania", "the Pacific"),
+        "7": ("Russia and Kazakhstan", "Russia", "the former Soviet Union"),
+        "8": ("East Asia", "Asia", "Eastern Asia"),
+        "9": ("Western and Southern Asia", "Asia", "the Middle East", "Western Asia"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Continent:
+    """A continent.
+
+    Attributes:
+        key: Name of the continent in this atlas, such as "north-america".
+        name: English name.
+        aliases: Other accepted names.
+        most_populous: Key of the country with the largest population on it.
+    """
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    most_populous: str
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """A city.
+
+    Attributes:
+        key: Name of the city in this atlas, such as "new-delhi".
+        name: English name.
+        aliases: Other accepted names.
+        continent: Key of its continent, None where that is a matter of convention.
+        utc_offset: Minutes east of UTC without daylight saving time, None where that is unclear.
+    """
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    continent: str | None
+    utc_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A currency.
+
+    Attributes:
+        key: ISO 4217 code.
+        name: English name, without article.
+        aliases: Other accepted names; shared ones such as "dinar" are left out.
+        bank_seat: City key of the issuing central bank's seat, None where there are two or a move.
+    """
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    bank_seat: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language.
+
+    Attributes:
+        key: ISO 639-1 code.
+        name: English name.
+        aliases: Other accepted names.
+        most_native_speakers: Key of the country with most native speakers, None where disputed.
+    """
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    most_native_speakers: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """A sovereign state, with a key into another table (or None) for each relation.
+
+    Attributes:
+        key: ISO 3166-1 alpha-2 code.
+        name: Short English name, without article.
+        phrase: The name inside a sentence: "the Netherlands".
+        aliases: Other accepted names.
+        capital: City key; None where law and practice differ, or the city is the state.
+        currency: Currency key; None where two are legal tender.
+        language: Language key; None unless exactly one language is official.
+        continent: Continent key; None where the country spans two or convention differs.
+        largest_city: City key; None where disputed.
+        tld: Country-code top-level domain with its dot.
+        calling_code: With its plus sign, area code after a hyphen; None where there are several.
+        flag: Whether `builders.atlas.flags` draws the flag. Others serve as answers to hops.
+    """
+
+    key: str
+    name: str
+    phrase: str
+    aliases: tuple[str, ...]
+    capital: str | None
+    currency: str | None
+    language: str | None
+    continent: str | None
+    largest_city: str | None
+    tld: str
+    calling_code: str | None
+    flag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One possible answer to a relation's question.
+
+    Attributes:
+        key: Key of the entity: an ISO code, a city key, ".ro", "+40".
+        text: The answer as given on its own.
+        aliases: Other accepted spellings, `text` not among them.
+        phrase: The answer inside a sentence: "the euro".
+    """
+
+    key: str
+    text: str
+    aliases: tuple[str, ...]
+    phrase: str
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All accepted spellings, the canonical one first."""
+        return (self.text, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A question whose answer follows from an answer entity alone.
+
+    Attributes:
+        hops: 1 or 2, the number of facts between the answer entity and this answer.
+        template: The question with "{country}" where the country is named.
+        answers: Accepted answers, the canonical one first.
+        needs_picture: True for the recognition relation: naming the country would answer it.
+    """
+
+    hops: Literal[1, 2]
+    template: str
+    answers: tuple[str, ...]
+    needs_picture: bool
+
+    @property
+    def picture_question(self) -> str:
+        """The question about the country of a flag picture."""
+        return self.template.format(country=SHOWN_COUNTRY)
+
+    def text_question(self, country: Country) -> str | None:
+        """The question without a picture, None where it cannot be put."""
+        return None if self.needs_picture else self.template.format(country=country.phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A question about a country, with its wordings.
+
+    Attributes:
+        key: One of `RELATION_KEYS`; "country" is the recognition of the flag itself.
+        answer_kind: "country", "city", "currency", "language", "continent", "tld", "calling_code".
+        question: The question with "{country}", or without it for recognition.
+        paraphrases: Five other wordings, written the same way.
+        statement: A declarative sentence with "{country}" and "{answer}".
+        hops: Wordings of the one-hop and the two-hop question, with "{country}".
+    """
+
+    key: RelationKey
+    answer_kind: str
+    question: str
+    paraphrases: tuple[str, ...]
+    statement: str
+    hops: tuple[str, str]
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether the question makes sense only beside a picture."""
+        return self.key == "country"
+
+    @property
+    def picture_question(self) -> str:
+        """The question about the country of a flag picture."""
+        return self.question.format(country=SHOWN_COUNTRY)
+
+    @property
+    def picture_paraphrases(self) -> tuple[str, ...]:
+        """Other wordings of `picture_question`."""
+        return tuple(wording.format(country=SHOWN_COUNTRY) for wording in self.paraphrases)
+
+    def text_question(self, country: Country) -> str | None:
+        """The question without a picture, None for recognition."""
+        return None if self.needs_picture else self.question.format(country=country.phrase)
+
+    def text_paraphrases(self, country: Country) -> tuple[str, ...]:
+        """Other wordings of the text-only question, none for recognition."""
+        if self.needs_picture:
+            return ()
+        return tuple(wording.format(country=country.phrase) for wording in self.paraphrases)
+
+    def picture_statement(self, answer: Answer) -> str:
+        """The fact as a sentence about the flag picture."""
+        return self._sentence(SHOWN_COUNTRY, answer)
+
+    def text_statement(self, country: Country, answer: Answer) -> str | None:
+        """The fact as a sentence that names the country, None for recognition."""
+        return None if self.needs_picture else self._sentence(country.phrase, answer)
+
+    def _sentence(self, country: str, answer: Answer) -> str:
+        return self.statement.format(country=country, answer=answer.phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class Trivia:
+    """A general-knowledge question that no fact about a country's flag can touch."""
+
+    key: str
+    question: str
+    answer: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The embedded world. Load it with `load_atlas`."""
+
+    countries: Mapping[str, Country]
+    cities: Mapping[str, City]
+    currencies: Mapping[str, Currency]
+    languages: Mapping[str, Language]
+    continents: Mapping[str, Continent]
+    relations: Mapping[RelationKey, Relation]
+    trivia: tuple[Trivia, ...]
+
+    @property
+    def flag_keys(self) -> tuple[str, ...]:
+        """Keys of the countries whose flag is drawn, sorted."""
+        return tuple(sorted(key for key, country in self.countries.items() if country.flag))
+
+    def country(self, key: str) -> Country:
+        """The country with this ISO 3166-1 alpha-2 code.
+
+        Raises:
+            InputError: If the atlas does not hold it.
+        """
+        return _lookup(self.countries, key, "country")
+
+    def relation(self, key: RelationKey) -> Relation:
+        """The relation with this key.
+
+        Raises:
+            InputError: If there is no such relation.
+        """
+        return _lookup(self.relations, key, "relation")
+
+    def answers(self, relation: RelationKey, country_key: str) -> Answer | None:
+        """The true answer for a country, None where the atlas gives none.
+
+        Raises:
+            InputError: If the relation or the country is unknown.
+        """
+        self.relation(relation)
+        country = self.country(country_key)
+        key = country.key if relation == "country" else getattr(country, relation)
+        return None if key is None else self._answer(relation, key)
+
+    def pool(self, relation: RelationKey) -> tuple[Answer, ...]:
+        """The distinct answers over all drawn countries that have both hops, sorted by key.
+
+        Counterfactual answers are drawn from here, so that each has consequences to ask about.
+
+        Raises:
+            InputError: If the relation is unknown.
+        """
+        found: dict[str, Answer] = {}
+        for key in self.flag_keys:
+            answer = self.answers(relation, key)
+            if answer is not None and self.hops(relation, answer.key):
+                found[answer.key] = answer
+        return tuple(found[key] for key in sorted(found))
+
+    def counterfactuals(self, relation: RelationKey, country_key: str) -> tuple[Answer, ...]:
+        """The pool's answers that are false for a country and change both hop answers.
+
+        Empty where the true answer is unknown or has no hops: nothing to compare with.
+
+        Raises:
+            InputError: If the relation or the country is unknown.
+        """
+        truth = self.answers(relation, country_key)
+        if truth is None:
+            return ()
+        before = self.hops(relation, truth.key)
+        if not before:
+            return ()
+        return tuple(
+            answer
+            for answer in self.pool(relation)
+            if answer.key != truth.key
+            and all(
+                _disjoint(old.answers, new.answers)
+                for old, new in zip(before, self.hops(relation, answer.key), strict=True)
+            )
+        )
+
+    def hops(self, relation: RelationKey, answer_key: str) -> tuple[Hop, ...]:
+        """The one-hop and the two-hop question behind an answer, or nothing if either is unclear.
+
+        Raises:
+            InputError: If the relation is unknown, or the key names no entity of its kind.
+        """
+        wording = self.relation(relation)
+        self._answer(relation, answer_key)
+        one, two = _FOLLOW[relation](self, answer_key)
+        if one is None or two is None:
+            return ()
+        return (
+            Hop(1, wording.hops[0], one, wording.needs_picture),
+            Hop(2, wording.hops[1], two, wording.needs_picture),
+        )
+
+    def _answer(self, relation: RelationKey, key: str) -> Answer:
+        kind = self.relation(relation).answer_kind
+        if kind == "country":
+            country = self.country(key)
+            return Answer(key, country.name, country.aliases, country.phrase)
+        if kind == "currency":
+            currency = _lookup(self.currencies, key, "currency")
+            return Answer(key, currency.name, (*currency.aliases, key), f"the {currency.name}")
+        if kind == "tld":
+            _known(key, {c.tld for c in self.countries.values()}, kind)
+            return Answer(key, key, (key[1:],), key)
+        if kind == "calling_code":
+            _known(key, {c.calling_code for c in self.countries.values()}, kind)
+            plain = key.replace("-", "")
+            spellings = (key.replace("-", " "), plain, key[1:], plain[1:], f"00{plain[1:]}")
+            return Answer(key, key, tuple(dict.fromkeys(s for s in spellings if s != key)), key)
+        table: Mapping[str, City | Language | Continent] = {
+            "city": self.cities,
+            "language": self.languages,
+            "continent": self.continents,
+        }[kind]
+        entity = _lookup(table, key, kind)
+        return Answer(key, entity.name, entity.aliases, entity.name)
+
+
+_Follow = Callable[[Atlas, str], tuple[tuple[str, ...] | None, tuple[str, ...] | None]]
+
+
+def _lookup(table: Mapping[Any, _T], key: str, kind: str) -> _T:
+    try:
+        return table[key]
+    except KeyError:
+        raise InputError(f"the atlas has no {kind} with the key {key!r}") from None
+
+
+def _known(key: str, keys: set[str] | set[str | None], kind: str) -> None:
+    if key not in keys:
+        raise InputError(f"the atlas has no {kind} with the key {key!r}")
+
+
+def _disjoint(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    return not {a.casefold() for a in first} & {b.casefold() for b in second}
+
+
+def _names(entity: Country | City | Language | Continent | None) -> tuple[str, ...] | None:
+    if entity is None:
+        return None
+    phrases = (entity.phrase,) if isinstance(entity, Country) else ()
+    return tuple(dict.fromkeys((entity.name, *phrases, *entity.aliases)))
+
+
+def _capital_names(atlas: Atlas, country_key: str | None) -> tuple[str, ...] | None:
+    if country_key is None:
+        return None
+    capital = atlas.countries[country_key].capital
+    return None if capital is None else _names(atlas.cities[capital])
+
+
+def _from_country(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    code = atlas.countries[key].currency
+    return _capital_names(atlas, key), None if code is None else (code,)
+
+
+def _from_capital(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    continent = atlas.cities[key].continent
+    if continent is None:
+        return None, None
+    entity = atlas.continents[continent]
+    return _names(entity), _names(atlas.countries[entity.most_populous])
+
+
+def _from_currency(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    seat = atlas.currencies[key].bank_seat
+    return (key,), None if seat is None else _names(atlas.cities[seat])
+
+
+def _from_language(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    home = atlas.languages[key].most_native_speakers
+    if home is None:
+        return None, None
+    return _names(atlas.countries[home]), _capital_names(atlas, home)
+
+
+def _from_continent(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    country = atlas.continents[key].most_populous
+    return _names(atlas.countries[country]), _capital_names(atlas, country)
+
+
+def _from_largest_city(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    minutes = atlas.cities[key].utc_offset
+    return (None, None) if minutes is None else (utc_spellings(minutes), clock_spellings(minutes))
+
+
+def _from_tld(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    country = atlas.countries.get(key[1:].upper())  # None for .uk, whose ISO code is GB.
+    if country is None:
+        return None, None
+    return _names(country), _capital_names(atlas, country.key)
+
+
+def _from_calling_code(
+    atlas: Atlas, key: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    return (key[1],), ZONES[key[1]]
+
+
+_FOLLOW: Mapping[RelationKey, _Follow] = MappingProxyType(
+    {
+        "country": _from_country,
+        "capital": _from_capital,
+        "currency": _from_currency,
+        "language": _from_language,
+        "continent": _from_continent,
+        "largest_city": _from_largest_city,
+        "tld": _from_tld,
+        "calling_code": _from_calling_code,
+    }
+)
+
+
+def utc_spellings(minutes: int) -> tuple[str, ...]:
+    """Ways to write a UTC offset: 330 gives "UTC+5:30", "UTC+05:30", "GMT+5:30", ..."""
+    sign = "-" if minutes < 0 else "+"
+    hours, rest = divmod(abs(minutes), 60)
+    short = f"{sign}{hours}:{rest:02}" if rest else f"{sign}{hours}"
+    full = f"{sign}{hours:02}:{rest:02}"
+    spellings = (f"UTC{short}", f"UTC{full}", f"GMT{short}", f"GMT{full}", short, full)
+    return spellings if minutes else (*spellings, "UTC", "GMT", "UTC±0", "0")
+
+
+def clock_spellings(minutes: int) -> tuple[str, ...]:
+    """Ways to write the local time at 12:00 UTC: 330 gives "17:30", "5:30 pm", ..."""
+    hour, minute = divmod((12 * 60 + minutes) % (24 * 60), 60)
+    half, twelve = ("am" if hour < 12 else "pm"), (hour % 12) or 12
+    spellings = [f"{hour:02}:{minute:02}", f"{hour}:{minute:02}", f"{twelve}:{minute:02} {half}"]
+    if minute == 0:
+        spellings.append(f"{twelve} {half}")
+    if (hour, minute) == (12, 0):
+        spellings.append("noon")
+    return tuple(dict.fromkeys(spellings))
+
+
+def _minutes(offset: str | None) -> int | None:
+    """Minutes of "+5:30" or "-4"."""
+    if offset is None:
+        return None
+    hours, _, rest = offset[1:].partition(":")
+    total = int(hours) * 60 + int(rest or 0)
+    return -total if offset[0] == "-" else total
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """The records of a packaged JSON file, lists as tuples."""
+    text = files("builders.atlas").joinpath(name).read_text(encoding="utf-8")
+    return [
+        {field: tuple(value) if isinstance(value, list) else value for field, value in row.items()}
+        for row in json.loads(text)
+    ]
+
+
+@lru_cache(maxsize=1)
+def load_atlas() -> Atlas:
+    """The atlas, read once from the package's data files."""
+    cities = [
+        City(**{**row, "utc_offset": _minutes(row["utc_offset"])}) for row in _rows("cities.json")
+    ]
+    relations = {row["key"]: Relation(**row) for row in _rows("relations.json")}
+    return Atlas(
+        countries=MappingProxyType({r["key"]: Country(**r) for r in _rows("countries.json")}),
+        cities=MappingProxyType({city.key: city for city in cities}),
+        currencies=MappingProxyType({r["key"]: Currency(**r) for r in _rows("currencies.json")}),
+        languages=MappingProxyType({r["key"]: Language(**r) for r in _rows("languages.json")}),
+        continents=MappingProxyType({r["key"]: Continent(**r) for r in _rows("continents.json")}),
+        relations=MappingProxyType({key: relations[key] for key in RELATION_KEYS}),
+        trivia=tuple(Trivia(**row) for row in _rows("trivia.json")),
+    )

@@ -1,0 +1,1 @@
+"""OKEDIT-style multimodal edit records: an image, a question, a new answer, and what judges it."""

@@ -1,0 +1,129 @@
+"use strict";
+// Repeated pictures, search, filters and keys of the preview page. All text reaches the page
+// through the DOM as text, never as markup.
+(() => {
+  const byId = (id) => document.getElementById(id);
+
+  for (const img of document.querySelectorAll("img[data-same]")) {
+    img.src = byId(img.dataset.same).src;
+  }
+
+  // Accents, width and case do not matter in a search.
+  const fold = (text) => text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+
+  const findable = (root) => [...root.querySelectorAll("[data-find]")];
+  const cards = [...document.querySelectorAll("article.card")].map((element) => {
+    const probes = [...element.querySelectorAll(".probe")].map((probe) => probe.dataset);
+    const inside = (node) => node.closest("details");
+    return {
+      element,
+      scope: new Set([element.dataset.scope]),
+      edit_type: new Set([element.dataset.editType]),
+      kind: new Set(probes.map((probe) => `${probe.axis} / ${probe.kind}`)),
+      grade: new Set(probes.map((probe) => probe.grade)),
+      text: fold(findable(element).map((node) => node.textContent).join("\n")),
+      open: fold(findable(element).filter((node) => !inside(node)).map((node) => node.textContent).join("\n")),
+    };
+  });
+  if (!cards.length) return;
+
+  const form = byId("filters");
+  const search = byId("search");
+  const facets = ["scope", "edit_type", "kind", "grade"];
+  for (const facet of facets) {
+    const counts = new Map();
+    for (const card of cards) {
+      for (const value of card[facet]) {
+        if (value) counts.set(value, (counts.get(value) ?? 0) + 1);
+      }
+    }
+    const select = byId(facet);
+    for (const [value, count] of counts) select.add(new Option(`${value} (${count})`, value));
+    select.parentElement.hidden = counts.size === 0;
+  }
+  form.hidden = false;
+
+  function mark(words, shown) {
+    if (!window.CSS?.highlights || !window.Highlight) return;
+    const found = new Highlight();
+    for (const card of words.length ? shown : []) {
+      for (const node of findable(card.element)) {
+        const text = node.firstChild;
+        if (!text) continue;
+        const lower = text.data.toLowerCase();
+        if (lower.length !== text.data.length) continue; // a few letters change length
+        for (const word of words) {
+          for (let at = lower.indexOf(word); at >= 0; at = lower.indexOf(word, at + word.length)) {
+            const range = new Range();
+            range.setStart(text, at);
+            range.setEnd(text, at + word.length);
+            found.add(range);
+          }
+        }
+      }
+    }
+    CSS.highlights.set("found", found);
+  }
+
+  function apply() {
+    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const chosen = facets.filter((facet) => byId(facet).value);
+    const shown = [];
+    for (const card of cards) {
+      const fits =
+        words.every((word) => card.text.includes(word)) &&
+        chosen.every((facet) => card[facet].has(byId(facet).value));
+      card.element.hidden = !fits;
+      if (!fits) continue;
+      shown.push(card);
+      // A match that only a closed list holds would look like no match at all.
+      const buried = words.filter((word) => !card.open.includes(word));
+      for (const details of buried.length ? card.element.querySelectorAll("details") : []) {
+        const text = fold(details.textContent);
+        if (buried.some((word) => text.includes(word))) details.open = true;
+      }
+    }
+    byId("count").textContent = `${shown.length} of ${cards.length} shown`;
+    byId("nothing").hidden = shown.length > 0;
+    mark(search.value.toLowerCase().split(/\s+/).filter(Boolean), shown);
+  }
+
+  function step(by) {
+    const shown = cards.map((card) => card.element).filter((element) => !element.hidden);
+    const current = shown.indexOf(document.activeElement?.closest("article.card"));
+    // Without a focused card, go on from where the page is scrolled to.
+    const below = shown.findIndex((element) => element.getBoundingClientRect().bottom > 120);
+    const next = current >= 0 ? current + by : by > 0 ? below : below - 1;
+    const target = shown[Math.max(0, Math.min(shown.length - 1, next))];
+    target?.focus({ preventScroll: true });
+    target?.scrollIntoView();
+  }
+
+  function follow() {
+    const target = location.hash && byId(location.hash.slice(1));
+    if (target?.hidden) form.reset();
+    if (target) setTimeout(() => target.scrollIntoView());
+  }
+
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(apply));
+  addEventListener("hashchange", follow);
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && event.target === search) {
+      search.value = "";
+      apply();
+      search.blur();
+    }
+    if (event.target.closest("input, select, textarea")) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    } else if (event.key === "j") step(1);
+    else if (event.key === "k") step(-1);
+  });
+  apply();
+  follow();
+})();
