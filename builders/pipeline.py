@@ -251,6 +251,8 @@ _REJECT_SCHEMA = pa.schema(
     }
 )
 """Columns of `rejects.parquet`: the fields of `Reject`."""
+
+
 def _finish(
     build: Build[Any],
     layout: Layout,

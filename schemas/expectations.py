@@ -6,6 +6,7 @@ made, put together, and judged in one run.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
@@ -277,4 +278,6 @@ def _great_expectations() -> Any:
         warnings.simplefilter("ignore")
         import great_expectations
         import great_expectations.expectations
+    # It sets this level itself, and tells of a folder that it never makes.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return great_expectations

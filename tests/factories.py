@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from schemas.arrow import OKEDIT
 from schemas.images import EncodedImage
-from schemas.manifest import Rules
+from schemas.layout import Layout, sha256_of, write_parquet, write_text
+from schemas.manifest import Counts, Manifest, Rules, ShardEntry
 from schemas.records import EditRecord, EditRequest, Probe, Provenance, Sample
 
 RULES = Rules(rephrasings=2, images=True, kinds=("edit", "rephrase", "negative"))
@@ -162,3 +166,38 @@ def make_bare_record() -> EditRecord:
     request = EditRequest("r", "Who wrote it?", None, None, "Ann", None)
     probe = Probe("p", "reliability", "edit", "target", ("Who wrote it?",), (), ("Ann",))
     return EditRecord("bare", (request,), (probe,))
+
+
+def write_dataset(
+    root: Path, records: Sequence[EditRecord], shards: int = 1, rules: Rules = RULES
+) -> Manifest:
+    """A finished data set of these records, as a builder would leave it."""
+    layout = Layout(root)
+    size = -(-len(records) // shards)
+    entries = []
+    for index in range(shards):
+        path, part = layout.shard("test", index, shards), records[index * size : (index + 1) * size]
+        write_parquet(path, OKEDIT.table(part))
+        entries.append(
+            ShardEntry(f"data/{path.name}", len(part), path.stat().st_size, sha256_of(path))
+        )
+    write_text(layout.card, "# Flags\n")
+    manifest = Manifest(
+        name="Flags",
+        builder="okedit",
+        schema=OKEDIT.name,
+        schema_version=OKEDIT.version,
+        split="test",
+        source={"name": "flags"},
+        arguments={"seed": 0},
+        generators={},
+        rules=rules,
+        counts=Counts(len(records), 0, {}, {"reliability/edit": (1, 1)}, {}, {}, 0, 0),
+        shards=tuple(entries),
+        files={layout.card.name: sha256_of(layout.card)},
+        versions={},
+        started="2026-01-01T00:00:00Z",
+        finished="2026-01-01T00:00:01Z",
+    )
+    manifest.write(root)
+    return manifest

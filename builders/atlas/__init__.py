@@ -1,0 +1,1 @@
+"""An embedded world of countries, their flags and facts about them, usable without a network."""

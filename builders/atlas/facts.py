@@ -8,9 +8,10 @@ for a country with two capitals say, is left out for that country.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -348,36 +349,44 @@ class Atlas:
         Raises:
             InputError: If the relation is unknown.
         """
-        found: dict[str, Answer] = {}
-        for key in self.flag_keys:
-            answer = self.answers(relation, key)
-            if answer is not None and self.hops(relation, answer.key):
-                found[answer.key] = answer
-        return tuple(found[key] for key in sorted(found))
+        return self._pools[self.relation(relation).key]
+
+    @cached_property
+    def _pools(self) -> Mapping[RelationKey, tuple[Answer, ...]]:
+        pools: dict[RelationKey, tuple[Answer, ...]] = {}
+        for relation in self.relations:
+            answers = (self.answers(relation, key) for key in self.flag_keys)
+            found = {a.key: a for a in answers if a is not None and self.hops(relation, a.key)}
+            pools[relation] = tuple(found[key] for key in sorted(found))
+        return MappingProxyType(pools)
 
     def counterfactuals(self, relation: RelationKey, country_key: str) -> tuple[Answer, ...]:
-        """The pool's answers that are false for a country and change both hop answers.
+        """The pool's answers that can be edited in for a country, sorted by key.
 
-        Empty where the true answer is unknown or has no hops: nothing to compare with.
+        Each is false, changes both hop answers, neither contains the true answer nor is contained
+        in it ("Guinea" and "Guinea-Bissau"), and is not given away, nor are its hop answers, by
+        the country's name in a question. Empty where the true answer is unknown or has no hops:
+        nothing to compare with.
 
         Raises:
             InputError: If the relation or the country is unknown.
         """
         truth = self.answers(relation, country_key)
-        if truth is None:
+        before = () if truth is None else self.hops(relation, truth.key)
+        if truth is None or not before:
             return ()
-        before = self.hops(relation, truth.key)
-        if not before:
-            return ()
-        return tuple(
-            answer
-            for answer in self.pool(relation)
-            if answer.key != truth.key
-            and all(
-                _disjoint(old.answers, new.answers)
-                for old, new in zip(before, self.hops(relation, answer.key), strict=True)
+        named = "" if relation == "country" else self.country(country_key).phrase
+
+        def usable(answer: Answer) -> bool:
+            after = self.hops(relation, answer.key)
+            told = (answer.accepted, *(hop.answers for hop in after))
+            return (
+                not _overlap(truth.accepted, answer.accepted)
+                and all(_disjoint(a.answers, b.answers) for a, b in zip(before, after, strict=True))
+                and not any(_says(named, name) for names in told for name in names)
             )
-        )
+
+        return tuple(answer for answer in self.pool(relation) if usable(answer))
 
     def hops(self, relation: RelationKey, answer_key: str) -> tuple[Hop, ...]:
         """The one-hop and the two-hop question behind an answer, or nothing if either is unclear.
@@ -439,6 +448,16 @@ def _disjoint(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     return not {a.casefold() for a in first} & {b.casefold() for b in second}
 
 
+def _says(text: str, name: str) -> bool:
+    """Whether the text contains the name as whole words."""
+    found = text.casefold().find(name.casefold())
+    return found >= 0 and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I) is not None
+
+
+def _overlap(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    return any(_says(a, b) or _says(b, a) for a in first for b in second)
+
+
 def _names(entity: Country | City | Language | Continent | None) -> tuple[str, ...] | None:
     if entity is None:
         return None
@@ -453,16 +472,12 @@ def _capital_names(atlas: Atlas, country_key: str | None) -> tuple[str, ...] | N
     return None if capital is None else _names(atlas.cities[capital])
 
 
-def _from_country(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_country(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     code = atlas.countries[key].currency
     return _capital_names(atlas, key), None if code is None else (code,)
 
 
-def _from_capital(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_capital(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     continent = atlas.cities[key].continent
     if continent is None:
         return None, None
@@ -470,16 +485,12 @@ def _from_capital(
     return _names(entity), _names(atlas.countries[entity.most_populous])
 
 
-def _from_currency(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_currency(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     seat = atlas.currencies[key].bank_seat
     return (key,), None if seat is None else _names(atlas.cities[seat])
 
 
-def _from_language(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_language(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     home = atlas.languages[key].most_native_speakers
     if home is None:
         return None, None
@@ -538,14 +549,17 @@ def utc_spellings(minutes: int) -> tuple[str, ...]:
 
 
 def clock_spellings(minutes: int) -> tuple[str, ...]:
-    """Ways to write the local time at 12:00 UTC: 330 gives "17:30", "5:30 pm", ..."""
-    hour, minute = divmod((12 * 60 + minutes) % (24 * 60), 60)
+    """Ways to write the local time at 12:00 in Honolulu (UTC-10): 330 gives "03:30", "3:30 am".
+
+    A clock on UTC would put the answer for places on UTC into the question.
+    """
+    hour, minute = divmod((22 * 60 + minutes) % (24 * 60), 60)
     half, twelve = ("am" if hour < 12 else "pm"), (hour % 12) or 12
     spellings = [f"{hour:02}:{minute:02}", f"{hour}:{minute:02}", f"{twelve}:{minute:02} {half}"]
     if minute == 0:
         spellings.append(f"{twelve} {half}")
-    if (hour, minute) == (12, 0):
-        spellings.append("noon")
+    if (hour, minute) == (0, 0):
+        spellings += ["midnight", "24:00"]
     return tuple(dict.fromkeys(spellings))
 
 

@@ -158,9 +158,7 @@ def _india() -> FlagSpec:
     spokes = []
     for i in range(24):
         a = math.pi * i / 12
-        spokes.append(
-            Band((x, y), (x + 0.27 * math.sin(a), y - 0.27 * math.cos(a)), 0.013, navy)
-        )
+        spokes.append(Band((x, y), (x + 0.27 * math.sin(a), y - 0.27 * math.cos(a)), 0.013, navy))
     return FlagSpec(
         (3, 2),
         (
@@ -199,9 +197,7 @@ def _israel() -> FlagSpec:
 def _liberia() -> FlagSpec:
     red = "#BF0A30"
     stripes = across((20.9, 11), *((1.0, WHITE if i % 2 else red) for i in range(11)))
-    return FlagSpec(
-        (20.9, 11), (*stripes, Rect(0, 0, 5, 5, "#002868"), Star(2.5, 2.6, 1.7, WHITE))
-    )
+    return FlagSpec((20.9, 11), (*stripes, Rect(0, 0, 5, 5, "#002868"), Star(2.5, 2.6, 1.7, WHITE)))
 
 
 def _malaysia() -> FlagSpec:
@@ -234,9 +230,7 @@ def _new_zealand() -> FlagSpec:
     stars: list[Shape] = []
     for x, y, r in ((900, 120, 38), (806, 252, 42), (984, 222, 34), (900, 480, 48)):
         stars += [Star(x, y, r + 14, WHITE), Star(x, y, r, red)]
-    return FlagSpec(
-        (1200, 600), (Rect(0, 0, 1200, 600, "#012169"), *union_jack(600, 300), *stars)
-    )
+    return FlagSpec((1200, 600), (Rect(0, 0, 1200, 600, "#012169"), *union_jack(600, 300), *stars))
 
 
 def _australia() -> FlagSpec:
@@ -386,15 +380,11 @@ FLAGS: MappingProxyType[str, FlagSpec] = MappingProxyType(
                 hoist_triangle((2, 1), EQUILATERAL, BLACK),
             ),
         ),
-        "BW": _across(
-            3, 2, (9, "#75AADB"), (1, WHITE), (4, BLACK), (1, WHITE), (9, "#75AADB")
-        ),
+        "BW": _across(3, 2, (9, "#75AADB"), (1, WHITE), (4, BLACK), (1, WHITE), (9, "#75AADB")),
         "CD": FlagSpec(
             (800, 600),
             (
-                *_diagonal(
-                    (800, 600), "#007FFF", "#007FFF", (0.26, "#F7D618"), (0.19, "#CE1021")
-                ),
+                *_diagonal((800, 600), "#007FFF", "#007FFF", (0.26, "#F7D618"), (0.19, "#CE1021")),
                 Star(130, 125, 95, "#F7D618"),
             ),
         ),
@@ -518,9 +508,7 @@ FLAGS: MappingProxyType[str, FlagSpec] = MappingProxyType(
                 Star(1.5, 1.035, 0.368, BLACK),
             ),
         ),
-        "GM": _across(
-            3, 2, (6, "#CE1126"), (1, WHITE), (4, "#0C1C8C"), (1, WHITE), (6, "#3A7728")
-        ),
+        "GM": _across(3, 2, (6, "#CE1126"), (1, WHITE), (4, "#0C1C8C"), (1, WHITE), (6, "#3A7728")),
         "GN": _upright(3, 2, *_even("#CE1126", "#FCD116", "#009460")),
         "GR": _greece(),
         "GW": FlagSpec(
@@ -753,10 +741,10 @@ FLAGS: MappingProxyType[str, FlagSpec] = MappingProxyType(
         ),
         "PK": _pakistan(),
         "PL": _across(8, 5, *_even(WHITE, "#DC143C")),
-        "PW": FlagSpec((800, 500), (Rect(0, 0, 800, 500, "#4AADD6"), Disc(350, 250, 150, "#FFDE00"))),
-        "QA": FlagSpec(
-            (28, 11), (Rect(0, 0, 28, 11, "#8A1538"), _serrated(28, 11, 8.0, 10.2, 9))
+        "PW": FlagSpec(
+            (800, 500), (Rect(0, 0, 800, 500, "#4AADD6"), Disc(350, 250, 150, "#FFDE00"))
         ),
+        "QA": FlagSpec((28, 11), (Rect(0, 0, 28, 11, "#8A1538"), _serrated(28, 11, 8.0, 10.2, 9))),
         "RO": _upright(3, 2, *_even("#002B7F", "#FCD116", "#CE1126")),
         "RU": _across(3, 2, *_even(WHITE, "#0039A6", "#D52B1E")),
         "RW": FlagSpec(
@@ -773,7 +761,13 @@ FLAGS: MappingProxyType[str, FlagSpec] = MappingProxyType(
                 *_diagonal((9, 5), "#0051BA", "#215B33", (0.06, "#FCD116")),
                 *(
                     Star(x, y, 0.36, WHITE)
-                    for x, y in ((0.95, 0.75), (2.55, 0.75), (1.75, 1.4), (0.95, 2.05), (2.55, 2.05))
+                    for x, y in (
+                        (0.95, 0.75),
+                        (2.55, 0.75),
+                        (1.75, 1.4),
+                        (0.95, 2.05),
+                        (2.55, 2.05),
+                    )
                 ),
             ),
         ),

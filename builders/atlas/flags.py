@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -72,8 +72,8 @@ def draw_flag(key: str, height: int = BASE_HEIGHT) -> Image.Image:
 @lru_cache(maxsize=256)
 def _lab(key: str) -> NDArray[np.float32]:
     """The flag stretched to the comparison grid, in CIELAB; shape (rows, columns, 3)."""
-    small = np.asarray(_base(key).resize(_GRID, Image.Resampling.BOX), np.float32) / 255
-    return srgb_to_lab(small)
+    small = np.asarray(_base(key).resize(_GRID, Image.Resampling.BOX), np.float32)
+    return srgb_to_lab(small / np.float32(255))
 
 
 def srgb_to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,7 +102,7 @@ def _delta(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.square(a - b).sum(axis=-1).mean()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _same_way_up(a: str, b: str) -> float:
     return _delta(_lab(a), _lab(b))
 
@@ -111,9 +111,10 @@ def visual_distance(a: str, b: str) -> float:
     """How far two flags look apart: root mean square CIELAB difference, 0 for the same flag.
 
     The square lets an emblem count for more than its area: Turkey and China share most of their
-    red, yet nobody takes one for the other. Both are stretched to one grid, so proportion does not count. People also mix up flags that
-    are each other's mirror image or upside-down image, Ireland and Côte d'Ivoire say, or Poland
-    and Monaco: such a likeness counts too, 10 further off than a likeness the right way round.
+    red, yet nobody takes one for the other. Both are stretched to one grid, so proportion does not
+    count. People also mix up flags that are each other's mirror image or upside-down image, Ireland
+    and Côte d'Ivoire say, or Poland and Monaco: such a likeness counts too, 10 further off than a
+    likeness the right way round.
     """
     if a == b:
         return 0.0

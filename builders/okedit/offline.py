@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from builders.okedit import tasks
 from builders.okedit.words import COLOURS, NUMBERS, answer_type, normalise, number_of, same
-from builders.seeds import digest
 from builders.text.protocol import TextRequest, TextResult
 
 Pools = Mapping[str, Sequence[str]]
@@ -78,6 +77,7 @@ _DEFINITE = re.compile(r"\b(the|this|these|that|those) \w+")
 _VISUAL = re.compile(
     r"^(how many|what colou?r|is there|are there|is the|are the|where is|where are|what is in|"
     r"what is on|who is|what is (this|that)|what are (these|those))\b"
+    r"|\b(shown|seen|pictured|visible|wearing|holding)\b"
 )
 _KNOWLEDGE = re.compile(
     r"\b(capital|invent\w*|year|founded|used for|made (of|from)|named after|origin\w*|famous|"
@@ -131,7 +131,7 @@ class OfflineTextGenerator:
             error=error,
             generator=self.name,
             model=None,
-            prompt_digest=digest([task.name, dict(request.inputs)]),
+            prompt_digest=request.prompt_digest,
             seed=request.seed,
             fallback=False,
         )
@@ -184,7 +184,7 @@ class OfflineTextGenerator:
         voter = int(inputs["vote"]) % 3
         needs_picture, why = (
             (bool(_DEICTIC.search(question)), "words that point at the picture"),
-            (bool(_VISUAL.search(question)), "a question about what can be seen"),
+            (bool(_VISUAL.search(question)), "words for what can be seen"),
             (bool(_DEFINITE.search(question)), "a definite thing that only the picture gives"),
         )[voter]
         recognises = (

@@ -16,7 +16,11 @@ from builders.okedit.world import NegativePlan, World
 from builders.seeds import seed_for
 from builders.steps import Problem
 from builders.text.protocol import TextGenerator, TextRequest, TextResult, TextTask
+from schemas.images import EncodedImage, ImageError, fingerprint
 from schemas.records import Provenance
+
+_ATTEMPTS = 4
+"""How often pictures that look like others of the record are drawn again."""
 
 _PROBE_STYLE = "Keep them natural and complete, as different people would ask."
 _EDITOR_STYLE = "Write them in a terse, informal register, as in a chat."
@@ -58,7 +62,7 @@ class Rephrase:
         ]
         results = _ask(self.text, tasks.REPHRASE, [cut[i] for i in short], inputs, audience)
         made: list[Draft | Problem] = list(cut)
-        column = f"probes.{audience}" if audience == "probe" else "requests.positives"
+        column = "probes" if audience == "probe" else "requests.positives"
         for i, result in zip(short, results, strict=True):
             made[i] = _text_problem(self.name, column, result) or cut[i].with_(
                 _made_by(result, cut[i], f"{column}.rephrase"),
@@ -224,53 +228,61 @@ class Positives:
 
     def _one(self, draft: Draft) -> Draft | Problem:
         counts = self.counts
-        augmented, made_augmented = self._generate(
+        augmented, varied = self._generate(
             draft, "image_augmented", counts.augmented + counts.editor_augmented
         )
-        others, made_others = self._others(
-            draft, counts.other_instances + counts.editor_other_instances
-        )
+        others, drawn = self._others(draft, counts.other_instances + counts.editor_other_instances)
         if not augmented and not others and not draft.rephrased_images:
             return Problem("positive_images", "probes.image_augmented", "could not be made")
-        # The probes are served first: an editor without samples still works, a probe-less axis
-        # cannot be scored.
+        # The probes are served first: an editor without samples still works, an axis without
+        # probes cannot be scored.
         editor = [("image_augmented", p) for p in augmented[counts.augmented :]]
         editor += [("image_other_instance", p) for p in others[counts.other_instances :]]
         return draft.with_(
-            *made_augmented,
-            *made_others,
+            *_both(varied, "image_augmented", editor),
+            *_both(drawn, "image_other_instance", editor),
             augmented=tuple(augmented[: counts.augmented]),
             other_instances=tuple(others[: counts.other_instances]),
             editor_pictures=tuple(editor),
         )
 
-    def _others(self, draft: Draft, wanted: int) -> tuple[list[Picture], list[Provenance]]:
+    def _others(self, draft: Draft, wanted: int) -> tuple[list[Picture], Provenance | None]:
         mined = self.world.other_instances(draft, wanted, seed_for(draft.id, "other instances"))
         if mined is None:
             return self._generate(draft, "image_other_instance", wanted)
         copied = Provenance("probes.image_other_instance", draft.source, "source")
-        return list(mined), [copied] if mined else []
+        return list(mined), copied if mined else None
 
     def _generate(
         self, draft: Draft, kind: ImageKind, wanted: int
-    ) -> tuple[list[Picture], list[Provenance]]:
-        requests = [
-            ImageRequest(
-                record_id=draft.id,
-                kind=kind,
-                phrase=draft.image_object or draft.old.text,
-                seed=seed_for(draft.id, kind, i),
-                reference=draft.image,
-                protects=aspects_of(draft.question),
-                entity=draft.entity,
-            )
-            for i in range(wanted)
-        ]
-        results = [r for r in self.images.generate(requests) if r.image is not None]
-        return (
-            [Picture(r.image, entity=draft.entity) for r in results if r.image is not None],
-            [_drawn_by(results[0], draft, f"probes.{kind}")] if results else [],
-        )
+    ) -> tuple[list[Picture], Provenance | None]:
+        """Up to `wanted` pictures no two of which look the same, and where they come from.
+
+        An editor's sample that looks like a probe's picture would give that probe away, so a
+        picture that repeats another one is drawn again, a few times.
+        """
+        pictures: list[Picture] = []
+        origin: Provenance | None = None
+        missing, attempt = wanted, 0
+        while missing and attempt < _ATTEMPTS:
+            requests = [
+                ImageRequest(
+                    record_id=draft.id,
+                    kind=kind,
+                    phrase=draft.image_object or draft.old.text,
+                    seed=seed_for(draft.id, kind, attempt, i),
+                    reference=draft.image,
+                    protects=aspects_of(f"{draft.question} {draft.old.text}"),
+                    entity=draft.entity,
+                )
+                for i in range(missing)
+            ]
+            for result in self.images.generate(requests):
+                if result.image is not None and not _seen(result.image, pictures):
+                    pictures.append(Picture(result.image, entity=draft.entity))
+                    origin = origin or _made_by(result, draft, f"probes.{kind}")
+            missing, attempt = wanted - len(pictures), attempt + 1
+        return pictures, origin
 
 
 @dataclass(frozen=True)
@@ -294,7 +306,13 @@ class Negatives:
             return Problem("negative_images", "probes.negative", "no picture has another answer")
         pictures = [picture for picture, _ in drawn]
         probe, editor = pictures[: self.counts.negatives], pictures[self.counts.negatives :]
-        return draft.with_(drawn[0][1], negatives=tuple(probe), editor_negatives=tuple(editor))
+        origin = drawn[0][1]
+        return draft.with_(
+            origin,
+            *([replace(origin, field="requests.negatives")] if editor else []),
+            negatives=tuple(probe),
+            editor_negatives=tuple(editor),
+        )
 
     def _draw(
         self, draft: Draft, plans: Sequence[NegativePlan]
@@ -318,7 +336,7 @@ class Negatives:
             image, origin = plan.image, Provenance("probes.negative", draft.source, "source")
             if image is None:
                 result = next(results)
-                image, origin = result.image, _drawn_by(result, draft, "probes.negative")
+                image, origin = result.image, _made_by(result, draft, "probes.negative")
             if image is not None:
                 picture = Picture(
                     image, plan.answer, plan.entity, plan.question, plan.distance, plan.grade
@@ -433,6 +451,26 @@ def question_keeps_answer(draft: Draft) -> Problem | None:
     return None
 
 
+def _seen(image: EncodedImage, pictures: Sequence[Picture]) -> bool:
+    """Whether a picture looks like one of some others."""
+    try:
+        look = fingerprint(image.bytes)
+        return any(look.near_duplicate(fingerprint(p.image.bytes)) for p in pictures)
+    except ImageError:
+        return False  # validation says what is wrong with it
+
+
+def _both(
+    origin: Provenance | None, kind: str, editor: Sequence[tuple[str, Picture]]
+) -> list[Provenance]:
+    """The origin of a kind's pictures, for probes and, where it has some, for the editor."""
+    if origin is None:
+        return []
+    if all(name != kind for name, _ in editor):
+        return [origin]
+    return [origin, replace(origin, field=f"requests.positives.{kind}")]
+
+
 def _about(draft: Draft) -> dict[str, Any]:
     return {
         "question": draft.question,
@@ -522,19 +560,8 @@ def _text_problem(step: str, column: str, result: TextResult[Any]) -> Problem | 
     return Problem("text", column, f"{result.generator} gave no {step}: {result.error}")
 
 
-def _made_by(result: TextResult[Any], draft: Draft, field: str) -> Provenance:
-    return Provenance(
-        field,
-        draft.source,
-        result.generator,
-        result.model,
-        result.prompt_digest,
-        result.seed,
-        result.fallback,
-    )
-
-
-def _drawn_by(result: ImageResult, draft: Draft, field: str) -> Provenance:
+def _made_by(result: TextResult[Any] | ImageResult, draft: Draft, field: str) -> Provenance:
+    """Where a generator's result comes from."""
     return Provenance(
         field,
         draft.source,

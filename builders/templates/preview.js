@@ -12,17 +12,17 @@
   const fold = (text) => text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 
   const findable = (root) => [...root.querySelectorAll("[data-find]")];
+  const words = (nodes) => fold(nodes.map((node) => node.textContent).join("\n"));
   const cards = [...document.querySelectorAll("article.card")].map((element) => {
     const probes = [...element.querySelectorAll(".probe")].map((probe) => probe.dataset);
-    const inside = (node) => node.closest("details");
     return {
       element,
       scope: new Set([element.dataset.scope]),
       edit_type: new Set([element.dataset.editType]),
       kind: new Set(probes.map((probe) => `${probe.axis} / ${probe.kind}`)),
       grade: new Set(probes.map((probe) => probe.grade)),
-      text: fold(findable(element).map((node) => node.textContent).join("\n")),
-      open: fold(findable(element).filter((node) => !inside(node)).map((node) => node.textContent).join("\n")),
+      text: words(findable(element)),
+      open: words(findable(element).filter((node) => !node.closest("details"))),
     };
   });
   if (!cards.length) return;
@@ -43,16 +43,16 @@
   }
   form.hidden = false;
 
-  function mark(words, shown) {
+  function mark(terms, shown) {
     if (!window.CSS?.highlights || !window.Highlight) return;
     const found = new Highlight();
-    for (const card of words.length ? shown : []) {
+    for (const card of terms.length ? shown : []) {
       for (const node of findable(card.element)) {
         const text = node.firstChild;
         if (!text) continue;
         const lower = text.data.toLowerCase();
         if (lower.length !== text.data.length) continue; // a few letters change length
-        for (const word of words) {
+        for (const word of terms) {
           for (let at = lower.indexOf(word); at >= 0; at = lower.indexOf(word, at + word.length)) {
             const range = new Range();
             range.setStart(text, at);
@@ -66,20 +66,20 @@
   }
 
   function apply() {
-    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const terms = fold(search.value).split(/\s+/).filter(Boolean);
     const chosen = facets.filter((facet) => byId(facet).value);
     const shown = [];
     for (const card of cards) {
       const fits =
-        words.every((word) => card.text.includes(word)) &&
+        terms.every((word) => card.text.includes(word)) &&
         chosen.every((facet) => card[facet].has(byId(facet).value));
       card.element.hidden = !fits;
       if (!fits) continue;
       shown.push(card);
       // A match that only a closed list holds would look like no match at all.
-      const buried = words.filter((word) => !card.open.includes(word));
+      const buried = terms.filter((word) => !card.open.includes(word));
       for (const details of buried.length ? card.element.querySelectorAll("details") : []) {
-        const text = fold(details.textContent);
+        const text = words(findable(details));
         if (buried.some((word) => text.includes(word))) details.open = true;
       }
     }

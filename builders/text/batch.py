@@ -255,7 +255,7 @@ class _Run:
             # Nothing of it was run. It is made anew by the next run, after the cause is removed.
             self._requests.update_part(part.number, file_id=None, batch_id=None)
             said = [error.message for error in (batch.errors and batch.errors.data) or []]
-            text = self._settings.clean(str(said[0])) if said else "no reason given"
+            text = self._settings.clean(said[0] or "") if said else "no reason given"
             raise EndpointError(f"batch {batch.id} failed: {text}")
         answered = 0
         failed: list[FailedRow] = []

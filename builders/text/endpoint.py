@@ -139,7 +139,9 @@ class _Session:
         self._in_flight: dict[str, asyncio.Future[TextResult[Any] | Exception]] = {}
         self._cached = self._asked_again = self._prompt_tokens = self._completion_tokens = 0
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="text", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="medit-text", daemon=True
+        )
         self._thread.start()
         self._transport = self.run(self._connect(budget))
 

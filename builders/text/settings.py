@@ -156,4 +156,5 @@ class EndpointSettings:
 
     def clean(self, text: str) -> str:
         """A server's words made fit for a message: no key, one line, at most 300 characters."""
-        return " ".join(self.mask(text).split())[:300]
+        line = " ".join(self.mask(text).split())[:300]
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -27,6 +28,11 @@ _LONGEST_BACKOFF = 30.0
 _TO_CONNECT = 10.0
 _DEAD_AFTER = 5
 """Requests that fail one after another, with no success between, until the endpoint is given up."""
+
+_UNREACHED = ("ConnectError", "ProxyError", "UnsupportedProtocol")
+"""Names of the HTTP library's errors after which nobody was there to answer."""
+
+_HTTP_LOGS = ("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpx2")
 
 _REFUSALS = {
     401: "refused the API key",
@@ -62,6 +68,18 @@ class _Failure:
     pause: float | None = None
 
 
+class _Masking(logging.Filter):
+    """Takes the key out of the HTTP library's log, where a server's headers may echo it."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._settings.mask(record.getMessage()), ()
+        return True
+
+
 class Transport:
     """Sends calls of one `AsyncOpenAI` client, which itself retries nothing.
 
@@ -95,6 +113,9 @@ class Transport:
         self._failed_in_a_row = 0
         self._fatal: InputError | None = None
         self._stopped = asyncio.Event()
+        self._masking = _Masking(settings)
+        for name in _HTTP_LOGS:
+            logging.getLogger(name).addFilter(self._masking)
 
     async def call(self, send: Callable[[AsyncOpenAI], Awaitable[T]]) -> T:
         """What `send` returns, after as many tries as it takes.
@@ -145,6 +166,8 @@ class Transport:
     async def close(self) -> None:
         """Closes the connections."""
         await self.client.close()
+        for name in _HTTP_LOGS:
+            logging.getLogger(name).removeFilter(self._masking)
 
     async def _try(self, send: Callable[[AsyncOpenAI], Awaitable[T]]) -> _Success[T] | _Failure:
         # Failures are returned, and exceptions made of them outside of `except`: the library's own
@@ -165,7 +188,7 @@ class Transport:
         except openai.APIConnectionError as error:
             cause = error.__cause__
             reason = self._settings.clean(str(cause or error)) or type(cause).__name__
-            return _Failure(reason, again=True, unreached=True)
+            return _Failure(reason, again=True, unreached=type(cause).__name__ in _UNREACHED)
         except openai.OpenAIError as error:
             return _Failure(self._settings.clean(str(error)), again=False)
         self._answered_at = time.monotonic()

@@ -178,11 +178,8 @@ def set_in(row: Any, path: list[Any], value: Any) -> None:
         (["id"], 3, "id", "is a int, not a str"),
     ],
 )
-def test_rows_of_another_shape_are_refused(
-    path: list[Any], value: Any, field: str, reason: str
-):
+def test_rows_of_another_shape_are_refused(path: list[Any], value: Any, field: str, reason: str):
     row = to_row(make_record())
-    # Images stay objects on the way to Arrow; give the test plain ones to change.
     set_in(row, path, value)
     with pytest.raises(InputError) as error:
         from_row(EditRecord, row)

@@ -1,9 +1,9 @@
 """An OpenAI-compatible server on loopback whose misbehaviour a test scripts.
 
-    with OpenAIStub(answer=lambda body: '{"text": "hello"}') as server:
-        server.script(rate_limited("0.1"), hang(5))
-        ...  # ask server.url
-        assert len(server.chats) == 3
+with OpenAIStub(answer=lambda body: '{"text": "hello"}') as server:
+    server.script(rate_limited("0.1"), hang(5))
+    ...  # ask server.url
+    assert len(server.chats) == 3
 """
 
 from __future__ import annotations
@@ -65,8 +65,14 @@ def completion(content: object, *, finish: str = "stop", **message: object) -> R
     return Reply(body=json.dumps(body).encode())
 
 
-def error(status: int, message: str = "no", *, param: str | None = None, code: str | None = None,
-          headers: Mapping[str, str] | None = None) -> Reply:
+def error(
+    status: int,
+    message: str = "no",
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
     body = {"error": {"message": message, "type": "stub", "param": param, "code": code}}
     return Reply(status, json.dumps(body).encode(), headers or {})
 
@@ -145,10 +151,10 @@ class OpenAIStub:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 stub._handle(self, b"")
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 body = self.rfile.read(length) if length else self._chunks()
                 stub._handle(self, body)

@@ -35,6 +35,18 @@ RECOGNITION: RelationKey = "country"
 MIN_ANSWERS = 2
 """False answers that a pair must have: the new one and the third one."""
 
+_TOLD = (
+    "requests.prompt",
+    "requests.target_true",
+    "requests.target_new",
+    "requests.facts",
+    "scope",
+    "image_object",
+    "third_answer",
+    "third_object",
+)
+"""Fields that the atlas gives."""
+
 # Terse requests, so that an editor's samples share no wording with the probes' full sentences.
 _EDITOR_FORMS = (
     "Name {} for this flag.",
@@ -175,7 +187,8 @@ class FlagsWorld:
         drawn = Provenance(
             "requests.image", "atlas", self._images.name, seed=seed_for(row.id, "scene")
         )
-        told = ("requests.target_new", "third_answer", "image_object", "third_object")
+        questions = self._questions(country, relation, old, new, rng)
+        told = (*_TOLD, *(f"probes.{question.kind}" for question in questions))
         draft = Draft(
             id=row.id,
             row=row.row,
@@ -187,11 +200,11 @@ class FlagsWorld:
             entity=country,
             new=_answer(new),
             third=third.text,
-            image_object=f"the flag of {atlas.country(country).name}",
+            image_object=f"the flag of {atlas.country(country).phrase}",
             third_object=self._third_object(relation, third, rng),
             scope="recognition" if recognises else "knowledge",
             facts=(self._fact(country, relation, new),),
-            questions=self._questions(country, relation, old, new, rng),
+            questions=questions,
         ).with_(drawn, *(Provenance(field, "atlas", "source") for field in told))
         if not self._templates:
             return draft
@@ -222,7 +235,7 @@ class FlagsWorld:
                     continue
                 # Among the nearest few, so that the hard ones stay hard and still vary.
                 key, distance, answer = found.pop(rng.randrange(min(3, len(found))))
-                phrase = f"the flag of {self._atlas.country(key).name}"
+                phrase = f"the flag of {self._atlas.country(key).phrase}"
                 plans.append(NegativePlan(answer, phrase, key, None, distance, name))
         return plans
 
