@@ -29,8 +29,6 @@ BLANK_DEVIATION = 2.0
 
 _THUMBNAIL = 64
 _GRID = 8
-_DCT = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1))
-"""The 8 lowest of 32 basis functions of the cosine transform (DCT-II), one per row."""
 
 
 class ImageError(Exception):
@@ -111,13 +109,9 @@ def fingerprint(data: bytes) -> Fingerprint:
 
 
 def _perceptual_hash(grey: Image.Image) -> int:
-    """The bits of `imagehash.phash(grey)`, of which it needs only 64 of 1,024 coefficients."""
-    side = _DCT.shape[1]
-    pixels = np.asarray(grey.resize((side, side), Image.Resampling.LANCZOS), dtype=np.float64)
-    # Plain Python from here: numpy's calls cost more than 64 numbers do.
-    low = (_DCT @ pixels @ _DCT.T).ravel().tolist()
-    median = sum(sorted(low)[31:33]) / 2
-    return int("".join("1" if value > median else "0" for value in low), 2)
+    import imagehash  # which brings scipy
+
+    return int(str(imagehash.phash(grey)), 16)
 
 
 def _deviation(grey: Image.Image) -> float:

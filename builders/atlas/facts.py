@@ -11,11 +11,25 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from builders.atlas.entities import (
+    RELATION_KEYS,
+    SHOWN_COUNTRY,
+    Answer,
+    City,
+    Continent,
+    Country,
+    Currency,
+    Hop,
+    Language,
+    Relation,
+    RelationKey,
+    Trivia,
+)
 from schemas.errors import InputError
 
 _T = TypeVar("_T")
@@ -39,30 +53,6 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("Flag laws and the flag manuals of Olympic organisers", "construction and colours of flags"),
 )
 
-#: How a question names the country when a picture stands in for its name.
-SHOWN_COUNTRY = "the country whose flag is shown"
-
-RelationKey = Literal[
-    "country",
-    "capital",
-    "currency",
-    "language",
-    "continent",
-    "largest_city",
-    "tld",
-    "calling_code",
-]
-RELATION_KEYS: tuple[RelationKey, ...] = (
-    "country",
-    "capital",
-    "currency",
-    "language",
-    "continent",
-    "largest_city",
-    "tld",
-    "calling_code",
-)
-
 #: World numbering zones of E.164: first digit -> the part of the world, canonical name first.
 ZONES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -79,225 +69,7 @@ ZONES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Continent:
-    """A continent.
-
-    Attributes:
-        key: Name of the continent in this atlas, such as "north-america".
-        name: English name.
-        aliases: Other accepted names.
-        most_populous: Key of the country with the largest population on it.
-    """
-
-    key: str
-    name: str
-    aliases: tuple[str, ...]
-    most_populous: str
-
-
-@dataclass(frozen=True, slots=True)
-class City:
-    """A city.
-
-    Attributes:
-        key: Name of the city in this atlas, such as "new-delhi".
-        name: English name.
-        aliases: Other accepted names.
-        continent: Key of its continent, None where that is a matter of convention.
-        utc_offset: Minutes east of UTC without daylight saving time, None where that is unclear.
-    """
-
-    key: str
-    name: str
-    aliases: tuple[str, ...]
-    continent: str | None
-    utc_offset: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Currency:
-    """A currency.
-
-    Attributes:
-        key: ISO 4217 code.
-        name: English name, without article.
-        aliases: Other accepted names; shared ones such as "dinar" are left out.
-        bank_seat: City key of the issuing central bank's seat, None where there are two or a move.
-    """
-
-    key: str
-    name: str
-    aliases: tuple[str, ...]
-    bank_seat: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """A language.
-
-    Attributes:
-        key: ISO 639-1 code.
-        name: English name.
-        aliases: Other accepted names.
-        most_native_speakers: Key of the country with most native speakers, None where disputed.
-    """
-
-    key: str
-    name: str
-    aliases: tuple[str, ...]
-    most_native_speakers: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Country:
-    """A sovereign state, with a key into another table (or None) for each relation.
-
-    Attributes:
-        key: ISO 3166-1 alpha-2 code.
-        name: Short English name, without article.
-        phrase: The name inside a sentence: "the Netherlands".
-        aliases: Other accepted names.
-        capital: City key; None where law and practice differ, or the city is the state.
-        currency: Currency key; None where two are legal tender.
-        language: Language key; None unless exactly one language is official.
-        continent: Continent key; None where the country spans two or convention differs.
-        largest_city: City key; None where disputed.
-        tld: Country-code top-level domain with its dot.
-        calling_code: With its plus sign, area code after a hyphen; None where there are several.
-        flag: Whether `builders.atlas.flags` draws the flag. Others serve as answers to hops.
-    """
-
-    key: str
-    name: str
-    phrase: str
-    aliases: tuple[str, ...]
-    capital: str | None
-    currency: str | None
-    language: str | None
-    continent: str | None
-    largest_city: str | None
-    tld: str
-    calling_code: str | None
-    flag: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One possible answer to a relation's question.
-
-    Attributes:
-        key: Key of the entity: an ISO code, a city key, ".ro", "+40".
-        text: The answer as given on its own.
-        aliases: Other accepted spellings, `text` not among them.
-        phrase: The answer inside a sentence: "the euro".
-    """
-
-    key: str
-    text: str
-    aliases: tuple[str, ...]
-    phrase: str
-
-    @property
-    def accepted(self) -> tuple[str, ...]:
-        """All accepted spellings, the canonical one first."""
-        return (self.text, *self.aliases)
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A question whose answer follows from an answer entity alone.
-
-    Attributes:
-        hops: 1 or 2, the number of facts between the answer entity and this answer.
-        template: The question with "{country}" where the country is named.
-        answers: Accepted answers, the canonical one first.
-        needs_picture: True for the recognition relation: naming the country would answer it.
-    """
-
-    hops: Literal[1, 2]
-    template: str
-    answers: tuple[str, ...]
-    needs_picture: bool
-
-    @property
-    def picture_question(self) -> str:
-        """The question about the country of a flag picture."""
-        return self.template.format(country=SHOWN_COUNTRY)
-
-    def text_question(self, country: Country) -> str | None:
-        """The question without a picture, None where it cannot be put."""
-        return None if self.needs_picture else self.template.format(country=country.phrase)
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A question about a country, with its wordings.
-
-    Attributes:
-        key: One of `RELATION_KEYS`; "country" is the recognition of the flag itself.
-        answer_kind: "country", "city", "currency", "language", "continent", "tld", "calling_code".
-        question: The question with "{country}", or without it for recognition.
-        paraphrases: Five other wordings, written the same way.
-        statement: A declarative sentence with "{country}" and "{answer}".
-        hops: Wordings of the one-hop and the two-hop question, with "{country}".
-    """
-
-    key: RelationKey
-    answer_kind: str
-    question: str
-    paraphrases: tuple[str, ...]
-    statement: str
-    hops: tuple[str, str]
-
-    @property
-    def needs_picture(self) -> bool:
-        """Whether the question makes sense only beside a picture."""
-        return self.key == "country"
-
-    @property
-    def picture_question(self) -> str:
-        """The question about the country of a flag picture."""
-        return self.question.format(country=SHOWN_COUNTRY)
-
-    @property
-    def picture_paraphrases(self) -> tuple[str, ...]:
-        """Other wordings of `picture_question`."""
-        return tuple(wording.format(country=SHOWN_COUNTRY) for wording in self.paraphrases)
-
-    def text_question(self, country: Country) -> str | None:
-        """The question without a picture, None for recognition."""
-        return None if self.needs_picture else self.question.format(country=country.phrase)
-
-    def text_paraphrases(self, country: Country) -> tuple[str, ...]:
-        """Other wordings of the text-only question, none for recognition."""
-        if self.needs_picture:
-            return ()
-        return tuple(wording.format(country=country.phrase) for wording in self.paraphrases)
-
-    def picture_statement(self, answer: Answer) -> str:
-        """The fact as a sentence about the flag picture."""
-        return self._sentence(SHOWN_COUNTRY, answer)
-
-    def text_statement(self, country: Country, answer: Answer) -> str | None:
-        """The fact as a sentence that names the country, None for recognition."""
-        return None if self.needs_picture else self._sentence(country.phrase, answer)
-
-    def _sentence(self, country: str, answer: Answer) -> str:
-        return self.statement.format(country=country, answer=answer.phrase)
-
-
-@dataclass(frozen=True, slots=True)
-class Trivia:
-    """A general-knowledge question that no fact about a country's flag can touch."""
-
-    key: str
-    question: str
-    answer: str
-    aliases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal only to itself, so that methods can be cached
 class Atlas:
     """The embedded world. Load it with `load_atlas`."""
 
@@ -341,6 +113,7 @@ class Atlas:
         key = country.key if relation == "country" else getattr(country, relation)
         return None if key is None else self._answer(relation, key)
 
+    @cache  # noqa: B019  there is one atlas
     def pool(self, relation: RelationKey) -> tuple[Answer, ...]:
         """The distinct answers over all drawn countries that have both hops, sorted by key.
 
@@ -360,6 +133,7 @@ class Atlas:
             pools[relation] = tuple(found[key] for key in sorted(found))
         return MappingProxyType(pools)
 
+    @cache  # noqa: B019  there is one atlas
     def counterfactuals(self, relation: RelationKey, country_key: str) -> tuple[Answer, ...]:
         """The pool's answers that can be edited in for a country, sorted by key.
 
@@ -388,6 +162,7 @@ class Atlas:
 
         return tuple(answer for answer in self.pool(relation) if usable(answer))
 
+    @cache  # noqa: B019  there is one atlas
     def hops(self, relation: RelationKey, answer_key: str) -> tuple[Hop, ...]:
         """The one-hop and the two-hop question behind an answer, or nothing if either is unclear.
 
@@ -429,7 +204,9 @@ class Atlas:
         return Answer(key, entity.name, entity.aliases, entity.name)
 
 
-_Follow = Callable[[Atlas, str], tuple[tuple[str, ...] | None, tuple[str, ...] | None]]
+#: Accepted answers to the one-hop and the two-hop question, None for one that is unclear.
+_Two = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
+_Follow = Callable[[Atlas, str], _Two]
 
 
 def _lookup(table: Mapping[Any, _T], key: str, kind: str) -> _T:
@@ -472,12 +249,12 @@ def _capital_names(atlas: Atlas, country_key: str | None) -> tuple[str, ...] | N
     return None if capital is None else _names(atlas.cities[capital])
 
 
-def _from_country(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_country(atlas: Atlas, key: str) -> _Two:
     code = atlas.countries[key].currency
     return _capital_names(atlas, key), None if code is None else (code,)
 
 
-def _from_capital(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_capital(atlas: Atlas, key: str) -> _Two:
     continent = atlas.cities[key].continent
     if continent is None:
         return None, None
@@ -485,42 +262,36 @@ def _from_capital(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple
     return _names(entity), _names(atlas.countries[entity.most_populous])
 
 
-def _from_currency(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_currency(atlas: Atlas, key: str) -> _Two:
     seat = atlas.currencies[key].bank_seat
     return (key,), None if seat is None else _names(atlas.cities[seat])
 
 
-def _from_language(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_language(atlas: Atlas, key: str) -> _Two:
     home = atlas.languages[key].most_native_speakers
     if home is None:
         return None, None
     return _names(atlas.countries[home]), _capital_names(atlas, home)
 
 
-def _from_continent(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_continent(atlas: Atlas, key: str) -> _Two:
     country = atlas.continents[key].most_populous
     return _names(atlas.countries[country]), _capital_names(atlas, country)
 
 
-def _from_largest_city(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_largest_city(atlas: Atlas, key: str) -> _Two:
     minutes = atlas.cities[key].utc_offset
     return (None, None) if minutes is None else (utc_spellings(minutes), clock_spellings(minutes))
 
 
-def _from_tld(atlas: Atlas, key: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_tld(atlas: Atlas, key: str) -> _Two:
     country = atlas.countries.get(key[1:].upper())  # None for .uk, whose ISO code is GB.
     if country is None:
         return None, None
     return _names(country), _capital_names(atlas, country.key)
 
 
-def _from_calling_code(
-    atlas: Atlas, key: str
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _from_calling_code(atlas: Atlas, key: str) -> _Two:
     return (key[1],), ZONES[key[1]]
 
 
@@ -597,3 +368,26 @@ def load_atlas() -> Atlas:
         relations=MappingProxyType({key: relations[key] for key in RELATION_KEYS}),
         trivia=tuple(Trivia(**row) for row in _rows("trivia.json")),
     )
+
+
+__all__ = [
+    "AS_OF",
+    "RELATION_KEYS",
+    "SHOWN_COUNTRY",
+    "SOURCES",
+    "ZONES",
+    "Answer",
+    "Atlas",
+    "City",
+    "Continent",
+    "Country",
+    "Currency",
+    "Hop",
+    "Language",
+    "Relation",
+    "RelationKey",
+    "Trivia",
+    "clock_spellings",
+    "load_atlas",
+    "utc_spellings",
+]

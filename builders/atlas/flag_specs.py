@@ -2,7 +2,7 @@
 
 A table, hence its length. Proportions are the official ones; colours are the ones given by law or,
 where the law names only "red", the usual rendering. Flags with arms, animals, plants or lettering
-are left out; `variant="civil"` marks the four countries whose civil flag is the plain one.
+are left out; `variant="civil"` marks the countries whose civil flag is the plain one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from types import MappingProxyType
 
 from builders.atlas.shapes import (
     LEFT,
-    PENTAGRAM,
     RIGHT,
-    UP,
     Band,
     Crescent,
     Disc,
@@ -930,5 +928,3 @@ FLAGS: MappingProxyType[str, FlagSpec] = MappingProxyType(
         "ZA": _south_africa(),
     }
 )
-
-__all__ = ["EQUILATERAL", "FLAGS", "PENTAGRAM", "UP"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +14,7 @@ from builders.text.chat import Unusable, cache_key, chat_body
 from builders.text.pending import PendingRequest, PendingRequests
 from builders.text.protocol import TextGenerator, TextRequest, TextResult
 from builders.text.settings import EndpointSettings
-
-_WIDE = re.compile(
-    r"[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef"
-    r"\U00020000-\U0003ffff]"
-)
+from builders.text.summary import estimate_tokens
 
 
 class CollectingGenerator:
@@ -114,17 +109,3 @@ class CollectingGenerator:
             completion_bound=self._settings.max_tokens,
             speculative=speculative,
         )
-
-
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is: an estimate for budgets, off by a third at times.
-
-    Four characters a token in ASCII, as in English; one for each CJK character, kana or hangul;
-    two characters a token in other scripts, where vocabularies hold fewer whole words.
-    """
-    if text.isascii():
-        return -(-len(text) // 4)
-    wide = len(_WIDE.findall(text))
-    ascii_ = sum(map(str.isascii, text))
-    other = len(text) - wide - ascii_
-    return wide + -(-(ascii_ + 2 * other) // 4)

@@ -36,6 +36,7 @@ class Database:
         self._layout = layout
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._inherited: sqlite3.Connection | None = None
         self._pid = -1
 
     @contextmanager
@@ -48,7 +49,9 @@ class Database:
         try:
             with self._lock:
                 if self._connection is None or self._pid != os.getpid():
-                    # A connection must not cross a fork; the parent's is left to the parent.
+                    # A connection must not cross a fork. The parent's is not even closed here: it
+                    # would tidy up a file that the parent still writes.
+                    self._inherited = self._connection
                     self._connection, self._pid = self._open(), os.getpid()
                 yield self._connection
             return

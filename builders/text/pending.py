@@ -11,6 +11,7 @@ from typing import Any
 from builders.text.chat import Dialect
 from builders.text.database import Database
 from builders.text.settings import ResponseFormat
+from builders.text.summary import Summary, TaskSummary
 
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS pending (
@@ -80,77 +81,18 @@ class PendingRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSummary:
-    """What one task still needs.
-
-    Attributes:
-        task: The task's name.
-        cached: Results that were in the cache.
-        requests: Requests to be asked.
-        later: Requests whose prompt depends on answers to those, at the best guess.
-        prompt_tokens: Estimate over both kinds.
-        completion_bound: The most that their answers may take, in tokens.
-    """
-
-    task: str
-    cached: int
-    requests: int
-    later: int
-    prompt_tokens: int
-    completion_bound: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a build would ask. `str()` gives a table for the terminal."""
-
-    tasks: tuple[TaskSummary, ...]
-
-    @property
-    def total(self) -> TaskSummary:
-        """The sum over tasks."""
-        columns = (
-            (t.cached, t.requests, t.later, t.prompt_tokens, t.completion_bound) for t in self.tasks
-        )
-        sums = [sum(column) for column in zip((0, 0, 0, 0, 0), *columns, strict=True)]
-        return TaskSummary("total", *sums)
-
-    def __str__(self) -> str:
-        head = ("task", "cached", "requests", "later", "prompt tokens (about)", "answers (at most)")
-        body = [
-            (
-                t.task,
-                f"{t.cached:,}",
-                f"{t.requests:,}",
-                f"{t.later:,}",
-                f"{t.prompt_tokens:,}",
-                f"{t.completion_bound:,}",
-            )
-            for t in (*self.tasks, self.total)
-        ]
-        widths = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in (head, *body)
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """One batch: its input file and how far it got.
 
     Attributes:
         number: From 1.
-        file: The input file.
+        file: Name of the input file in the work folder.
         file_id: The file's id once it is uploaded.
         batch_id: The batch's id once it is made.
     """
 
     number: int
-    file: Path
+    file: str
     file_id: str | None
     batch_id: str | None
 
@@ -290,15 +232,13 @@ class PendingRequests:
             rows = connection.execute(
                 "SELECT part, file, file_id, batch_id FROM parts ORDER BY part"
             )
-            return [Part(n, Path(file), file_id, batch) for n, file, file_id, batch in rows]
+            return [Part(*row) for row in rows]
 
-    def set_parts(self, parts: Iterable[tuple[Path, list[str]]]) -> None:
-        """Notes the input files and the keys in each, all at once."""
+    def set_parts(self, parts: Iterable[tuple[str, list[str]]]) -> None:
+        """Notes the names of input files and the keys in each, all at once."""
         with self._database.transaction() as connection:
             for number, (file, keys) in enumerate(parts, 1):
-                connection.execute(
-                    "INSERT INTO parts (part, file) VALUES (?, ?)", (number, str(file))
-                )
+                connection.execute("INSERT INTO parts (part, file) VALUES (?, ?)", (number, file))
                 connection.executemany(
                     "UPDATE pending SET part = ? WHERE key = ?", ((number, key) for key in keys)
                 )

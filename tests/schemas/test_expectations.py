@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -128,7 +129,7 @@ def test_records_that_nothing_judges():
         ({"target_true": " "}, "answer_lengths_are_plausible"),
     ],
 )
-def test_lengths(overrides: dict[str, str], rule: str):
+def test_lengths(overrides: dict[str, Any], rule: str):
     record = make_record(requests=(make_request(**overrides),))
     assert rules_broken([record]) == [rule]
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from builders.text.batch import BatchLimits, BatchReport, batch_rounds, run_batch
+from builders.text.batch import batch_rounds, run_batch
+from builders.text.batch_run import BatchLimits, BatchReport
 from builders.text.budget import RequestBudget
 from builders.text.cache import AnswerCache
-from builders.text.collect import CollectingGenerator, estimate_tokens
+from builders.text.collect import CollectingGenerator
 from builders.text.pending import PendingRequests
 from builders.text.protocol import BudgetExhausted, EndpointError, TextResult
 from builders.text.settings import EndpointSettings
+from builders.text.summary import estimate_tokens
 from schemas.errors import InputError
 from tests.builders.text.support import ECHO, KEY, StandIn, generator, request, requests, settings
 from tests.builders.text.test_endpoint import repeat
@@ -211,10 +213,6 @@ def test_rows_without_an_answer_are_reported(server: OpenAIStub, tmp_path: Path)
 
 
 def test_a_killed_run_waits_for_the_batch_it_made(server: OpenAIStub, tmp_path: Path) -> None:
-    server.polls_until_done = 3
-    build = Build(server.url, tmp_path)
-    build.collect()
-
     class Killed(BaseException):
         pass
 
@@ -222,16 +220,23 @@ def test_a_killed_run_waits_for_the_batch_it_made(server: OpenAIStub, tmp_path: 
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builders.text.batch._Run._wait", die)
+        patch.setattr("builders.text.batch_run.BatchRun._wait", die)
         with pytest.raises(Killed):
-            run_batch(
-                build.pending, [ECHO, SHOUT], build.settings, cache=build.cache, work_dir=tmp_path
-            )
+            Build(server.url, tmp_path).rounds()
     assert len(server.posts("/batches")) == 1
-    again = Build(server.url, tmp_path)
-    assert again.rounds().answered == 12
+    assert Build(server.url, tmp_path).rounds().answered == 12
     assert len(server.posts("/batches")) == 2
     assert len(server.posts("/files")) == 2
+
+
+def test_an_input_file_that_is_gone_is_named(server: OpenAIStub, tmp_path: Path) -> None:
+    server.batch_status = "failed"
+    build = Build(server.url, tmp_path)
+    with pytest.raises(EndpointError, match="batch-1 failed"):
+        build.rounds()
+    (tmp_path / "batches" / "part-0001.jsonl").unlink()
+    with pytest.raises(InputError, match=r"part-0001\.jsonl: this input of a batch is gone"):
+        build.rounds()
 
 
 def test_a_run_killed_before_the_batchs_id_was_noted_finds_it(
@@ -265,6 +270,29 @@ def test_a_run_killed_before_the_batchs_id_was_noted_finds_it(
     )
     assert report.answered == 6
     assert len(server.posts("/batches")) == 1
+
+
+def test_a_run_killed_while_it_took_answers_over_takes_them_again(
+    server: OpenAIStub, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    server.rule = lambda body: wrong_schema() if "word 1." in str(body) else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PendingRequests, "settle_part", die)
+        with pytest.raises(Killed):
+            Build(server.url, tmp_path).rounds()
+    server.rule = lambda _: None
+    build = Build(server.url, tmp_path)
+    report = build.rounds()
+    # The first batch's answers again, then one repeated request and the second step's rounds.
+    assert len(report.failed) == 1
+    assert report.answered == 5 + 1 + 6
+    assert not any(r.pending or r.error for r in build.results)
 
 
 def test_a_batch_that_fails_as_a_whole_says_why_and_is_made_anew(

@@ -1,0 +1,225 @@
+"""Speed and memory of the OKEDIT builder, each figure beside a plain reference from the same run.
+
+    python -m benchmarks.build_okedit            # everything, about 15 minutes on two cores
+    python -m benchmarks.build_okedit --records 100 --large 300   # a quick look
+    python -m benchmarks.build_okedit --write README.md   # paste the table between its markers
+
+What is compared:
+
+- *plain loop*: renders, encodes and writes exactly the pictures that the build draws, and does
+  nothing else: no questions, no validation, no resuming, one process;
+- *ideal*: requests in flight at a time divided by the server's latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+Line = tuple[str, str, str]
+"""What, figure, compared with."""
+
+
+def main() -> None:
+    """Measure, print the table, and paste it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--records", type=int, default=1_000)
+    parser.add_argument("--large", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each short measurement")
+    parser.add_argument("--write", type=Path, help="file with the markers to paste between")
+    parser.add_argument("--plain-loop", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.plain_loop is not None:
+        print(json.dumps(_plain_loop(args.plain_loop)))
+        return
+    table = _table(args.records, args.large, args.rounds)
+    print(table)
+    if args.write:
+        _paste(args.write, table)
+
+
+def _table(records: int, large: int, rounds: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [
+            *_building(records, large, rounds, Path(folder)),
+            *_text(),
+            _help(rounds),
+        ]
+    rows = "\n".join(f"| {what} | {figure} | {against} |" for what, figure, against in lines)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return f"| what | measured | compared with |\n|---|---|---|\n{rows}\n\nMeasured on {machine}."
+
+
+def _building(records: int, large: int, rounds: int, folder: Path) -> list[Line]:
+    plain, one, two = [], [], []
+    small_peak = 0
+    for _ in range(rounds):  # alternating, so that a slow spell of the machine hits all three
+        plain.append(_in_process(["--plain-loop", str(records)])["seconds"])
+        one.append(_build(records, 1, folder)[0])
+        seconds, small_peak = _build(records, 2, folder)
+        two.append(seconds)
+    big_seconds, big_peak = _build(large, 2, folder)
+    loop, single, double = map(statistics.median, (plain, one, two))
+    return [
+        (
+            f"{records:,} records, one worker",
+            f"{records / single:.1f} records/s",
+            f"{single / loop:.2f}x the time of the plain loop ({records / loop:.1f} records/s)",
+        ),
+        (
+            f"{records:,} records, two workers",
+            f"{records / double:.1f} records/s",
+            f"{single / double:.2f}x as fast as one worker",
+        ),
+        (f"{large:,} records, two workers", f"{large / big_seconds:.1f} records/s", ""),
+        (
+            f"peak memory at {large:,} records",
+            f"{big_peak / 2**20:,.0f} MiB",
+            f"{big_peak / small_peak:.2f}x that at {records:,} ({small_peak / 2**20:,.0f} MiB)",
+        ),
+    ]
+
+
+def _build(records: int, workers: int, folder: Path) -> tuple[float, int]:
+    """Wall time in seconds and peak memory in bytes, over all processes, of one whole command."""
+    out = folder / "flags"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "builders.okedit", "build", "--out", str(out)]
+    command += ["--limit", str(records), "--workers", str(workers)]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peak = _Peak(process.pid)
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(errors.decode())
+    return seconds, peak.stop()
+
+
+class _Peak:
+    """Watches the resident memory of a process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._peak = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """The peak in bytes."""
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.05):
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                self._peak = max(self._peak, sum(p.memory_info().rss for p in family))
+            except psutil.Error:
+                continue  # a process ended between listing and asking
+
+
+def _plain_loop(records: int) -> dict[str, float]:
+    """Seconds to draw, encode and write the pictures that a build of `records` rows draws."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from builders.atlas.scenes import encode, render
+    from builders.okedit.options import Options
+
+    shards = _drawings(records)
+    size = Options().image_size
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        for number, drawings in enumerate(shards):
+            images = [draw(render, encode, size) for draw in drawings]
+            table = pa.table({"image": pa.array(images, pa.binary())})
+            pq.write_table(table, Path(folder) / f"{number}.parquet", compression="zstd")
+        return {"seconds": time.perf_counter() - start}
+
+
+def _drawings(records: int) -> list[list[Any]]:
+    """Every picture of a build as a function that draws it, by shard; found by a build in memory."""
+    import builders.okedit.sources.flags as flags
+    from builders.atlas.unrelated import render_unrelated
+    from builders.definition import Row
+    from builders.okedit.build import Models, open_recipe
+    from builders.okedit.options import Options
+    from builders.shards import through_steps
+
+    noted: list[Any] = []
+
+    def note_scene(key: str, scene: Any, size: int) -> Any:
+        noted.append(lambda render, encode, size: encode(render(key, scene, size)))
+        return real_render(key, scene, size)
+
+    def note_thing(key: str, seed: int, size: int) -> Any:
+        noted.append(lambda render, encode, size: encode(render_unrelated(key, seed, size)))
+        return render_unrelated(key, seed, size)
+
+    real_render = flags.render
+    flags.render, flags.render_unrelated = note_scene, note_thing  # type: ignore[assignment]
+    options = Options(limit=records)
+    source = options.make_source()
+    rows = [row for row in source.ingest(Path()) if isinstance(row, Row)]
+    recipe = open_recipe(options, Models(), 1, source.context(), Path())
+    shards = []
+    for start in range(0, len(rows), options.shard_rows):
+        noted = []
+        through_steps(recipe, rows[start : start + options.shard_rows])
+        shards.append(noted)
+    flags.render, flags.render_unrelated = real_render, render_unrelated
+    return shards
+
+
+def _text() -> list[Line]:
+    from benchmarks.text_generation import measure
+
+    found = measure()
+    return [(f"TODO {found}", "", "")]
+
+
+def _help(rounds: int) -> Line:
+    command = [sys.executable, "-m", "builders.okedit", "--help"]
+    times = []
+    for _ in range(max(5, rounds)):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return "`python -m builders.okedit --help`", f"{statistics.median(times):.2f} s", ""
+
+
+def _in_process(arguments: Sequence[str]) -> Any:
+    command = [sys.executable, "-m", "benchmarks.build_okedit", *arguments]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def _paste(path: Path, table: str) -> None:
+    """Put the table between the markers of a Markdown file."""
+    begin, end = "<!-- build_okedit: begin -->", "<!-- build_okedit: end -->"
+    text = path.read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        raise SystemExit(f"{path} has no markers {begin} and {end}")
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
