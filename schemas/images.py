@@ -87,7 +87,7 @@ class Fingerprint:
         return sum(abs(a - b) for a, b in pairs) / len(self.colours) <= NEAR_DUPLICATE_COLOUR
 
 
-@lru_cache(maxsize=64)  # more than one record has; it keeps the files themselves alive
+@lru_cache(maxsize=512)  # a chunk of records at a time; it keeps the files themselves alive
 def fingerprint(data: bytes) -> Fingerprint:
     """Decode `data` at thumbnail size and summarise it.
 

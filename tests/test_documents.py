@@ -1,0 +1,137 @@
+"""What README and docs say is true: their commands run, their tables are those of the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders.okedit import scope
+from tests.factories import make_image
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[list[str]]:
+    """The README's shell commands in order, comments and line breaks resolved."""
+    for block in blocks("bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield words
+
+
+def test_make_targets_exist() -> None:
+    targets = {words[1] for words in commands() if words[0] == "make"}
+    assert targets == {"demo", "test"}
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_scope_table_is_that_of_the_code() -> None:
+    text = (ROOT / "docs" / "okedit.md").read_text(encoding="utf-8")
+    lines = ["| probe kind | after a recognition edit | after a knowledge edit |", "|---|---|---|"]
+    lines += [f"| `{kind}` | {first} | {second} |" for kind, first, second in scope.rows()]
+    between = text.split("<!-- scope: begin -->\n")[1].split("\n<!-- scope: end -->")[0]
+    assert between == "\n".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OPENAI_API_KEY": "not-a-key",
+        "MEDIT_MODEL": "any",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    ran = 0
+    for words in commands():
+        if words[0] in ("make", "export"):
+            continue  # `make` is what runs this test; the exported variables are set above
+        assert words[0] == "python"
+        result = subprocess.run(
+            [sys.executable, *words[1:]],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, f"{shlex.join(words)}\n{result.stderr}"
+        ran += 1
+    assert ran >= 7
+    for code in blocks("python"):
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_benchmark_pastes_its_table(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    shutil.copy(ROOT / "README.md", page)
+    command = [sys.executable, "-m", "benchmarks.build_okedit", "--write", str(page)]
+    command += ["--records", "20", "--large", "40", "--rounds", "1"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    table = page.read_text(encoding="utf-8").split("<!-- build_okedit: begin -->")[1]
+    assert "20 records, one worker" in table
+    assert "40 records, two workers" in table
+
+
+def write_inputs(folder: Path) -> None:
+    """The files that the README's commands name."""
+    rows = [
+        {
+            "src": f"What number is on sign {i}?",
+            "pred": "one",
+            "rephrase": f"Which number does sign {i} show?",
+            "alt": "two",
+            "image": f"val2014/{i}.jpg",
+            "image_rephrase": f"rephrase/{i}.png",
+            "loc": "nq question: who wrote hamlet",
+            "loc_ans": "Shakespeare",
+            "m_loc": f"val2014/other-{i}.jpg",
+            "m_loc_q": "What sport is this?",
+            "m_loc_a": "tennis",
+        }
+        for i in range(6)
+    ]
+    (folder / "vqa_eval.json").write_text(json.dumps(rows))
+    questions = [
+        {"image_id": i, "question": f"What colour is ball {i}?", "question_id": 10 * i}
+        for i in range(6)
+    ]
+    colours = ("red", "blue", "green", "yellow", "black", "white")
+    annotations = [
+        {"question_id": 10 * i, "image_id": i, "answers": [{"answer": colours[i]}] * 10}
+        for i in range(6)
+    ]
+    (folder / "questions.json").write_text(json.dumps({"questions": questions}))
+    (folder / "annotations.json").write_text(json.dumps({"annotations": annotations}))
+    images = folder / "coco" / "val2014"
+    images.mkdir(parents=True)
+    for i in range(6):
+        (images / f"COCO_val2014_{i:012d}.jpg").write_bytes(make_image(i).bytes)
