@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from builders.okedit import tasks
-from builders.okedit.words import COLOURS, NUMBERS, answer_type, normalise, number_of, same
+from builders.okedit.words import (
+    COLOURS,
+    NUMBERS,
+    answer_type,
+    fits,
+    normalise,
+    number_of,
+    same,
+)
 from builders.text.protocol import TextRequest, TextResult
 
 Pools = Mapping[str, Sequence[str]]
@@ -29,19 +37,22 @@ class NoRuleError(Exception):
 # Rephrasing rules for probes and for editors share nothing: neither a pattern's replacement nor a
 # frame. An editor that learns the wording of its samples has learned nothing about the probes.
 _Rewrite = tuple[re.Pattern[str], str]
+_DETERMINER = r"(?:the|this|that|these|those|his|her|their|its|your|a|an)"
+_THING = rf"(is|are) ({_DETERMINER} (?!.*(?:ing|in|on|with)\?*$).+)"
+"""A verb and a thing, but neither `the man wearing` nor `this photo in`."""
 _PROBE_REWRITES: tuple[_Rewrite, ...] = (
-    (re.compile(r"^how many\b", re.I), "What number of"),
-    (re.compile(r"^wh(?:at|ich) colou?r (is|are) (.+)$", re.I), r"What \1 the color of \2"),
+    (re.compile(r"^how many (?!of\b)", re.I), "What number of "),
+    (re.compile(rf"^wh(?:at|ich) colou?r {_THING}$", re.I), r"What is the color of \2"),
     (re.compile(r"^wh(?:at|ich) (?:kind|sort) of\b", re.I), "What type of"),
     (re.compile(r"^where\b", re.I), "In which place"),
     (re.compile(r"^why\b", re.I), "For what reason"),
 )
 _EDITOR_REWRITES: tuple[_Rewrite, ...] = (
     (re.compile(r"^how many\b", re.I), "Exactly how many"),
-    (re.compile(r"^wh(?:at|ich) colou?r (is|are) (.+)$", re.I), r"Of which color \1 \2"),
+    (re.compile(rf"^wh(?:at|ich) colou?r {_THING}$", re.I), r"Of which color \1 \2"),
     (re.compile(r"^wh(?:at|ich) (?:kind|type) of\b", re.I), "Which sort of"),
     (re.compile(r"^where\b", re.I), "At what place"),
-    (re.compile(r"^why\b", re.I), "What is the reason:"),
+    (re.compile(r"^why\b", re.I), "Because of what"),
 )
 _PROBE_FRAMES = (
     "Looking at the picture, {q}",
@@ -69,6 +80,23 @@ _EDITOR_FRAMES = (
 )
 _FALLBACK_POOL = {"yes/no": ("yes", "no"), "colour": COLOURS, "number": NUMBERS[1:11]}
 
+_UNTYPED = ("yes/no", "number", "colour")
+"""Types whose answers stand in for no other type's."""
+
+_COLOUR_OF = re.compile(
+    rf"^(?:what|which) colou?rs? (?:is|are) {_DETERMINER} (.+?)(?: in| on)?$", re.I
+)
+_COUNT_OF = re.compile(
+    r"^how many ([\w' -]+?)(?: (?:are|is|do|does|did|can|were|in|on)\b.*)?$", re.I
+)
+_THERE = re.compile(r"^(?:is|are|was|were) there (?:any )?(.+)$", re.I)
+_ONE_OF = {"people": "person", "men": "man", "women": "woman", "children": "child"}
+_OPENERS = re.compile(
+    r"^(what|which|who|whom|whose|where|when|why|how|is|are|was|were|do|does|did|can|could|will|"
+    r"would|should|has|have|had|in|on|at|to|from|of|for|name|the|this|that|these|those|a|an)\b",
+    re.I,
+)
+_EITHER = re.compile(r"([\w'-]+) or (?:an? |the )?([\w'-]+)\W*$")
 _DEICTIC = re.compile(
     r"\b(this|these|that|those|here|shown|seen|see|picture|image|photo|he|she|they|it|his|her|"
     r"their|its)\b"
@@ -77,7 +105,8 @@ _DEFINITE = re.compile(r"\b(the|this|these|that|those) \w+")
 _VISUAL = re.compile(
     r"^(how many|what colou?r|is there|are there|is the|are the|where is|where are|what is in|"
     r"what is on|who is|what is (this|that)|what are (these|those))\b"
-    r"|\b(shown|seen|pictured|visible|wearing|holding)\b"
+    r"|\b(shown|seen|pictured|visible|background|behind|next to|in front of|left|right|depicted)\b"
+    r"|\b(is|are) .*\b\w{2,}ing\b|\b(on|in|his|her|their) (the|his|her|their|\w+'s)\b"
 )
 _KNOWLEDGE = re.compile(
     r"\b(capital|invent\w*|year|founded|used for|made (of|from)|named after|origin\w*|famous|"
@@ -155,28 +184,30 @@ class OfflineTextGenerator:
         return tasks.Rephrasings(rephrasings=chosen)
 
     def _object_phrase(self, inputs: Mapping[str, Any], rng: random.Random) -> tasks.Phrase:
-        question, answer = normalise(str(inputs["question"])), str(inputs["answer"]).strip()
-        if match := re.match(r"^what colou?r (?:is|are) (?:the |this |that )?(.+)$", question):
-            return tasks.Phrase(phrase=f"{answer} {match.group(1)}"[:200])
-        if match := re.match(r"^how many ([\w ]+?) (?:are|is|do|does|can|were|in)\b", question):
-            return tasks.Phrase(phrase=f"{answer} {match.group(1)}"[:200])
-        if normalise(answer) in ("yes", "no"):
-            return tasks.Phrase(phrase=f'a scene where "{question}" is answered {answer}'[:200])
-        return tasks.Phrase(phrase=answer[:200])
+        asked = str(inputs["question"]).strip().rstrip("?").strip()
+        return tasks.Phrase(phrase=_shown(asked, str(inputs["answer"]).strip())[:200].strip())
 
     def _other_answer(self, inputs: Mapping[str, Any], rng: random.Random) -> tasks.NewAnswer:
-        taken = {normalise(str(inputs[key])) for key in ("old", "new") if key in inputs}
-        taken |= {normalise(text) for text in inputs.get("avoid", ())}
-        kind = answer_type(str(inputs["question"]), str(inputs["old"]))
-        everything = [answer for pool in self._pools.values() for answer in pool]
-        for pool in (self._pools.get(kind, ()), _FALLBACK_POOL.get(kind, ()), everything):
-            free = sorted({answer for answer in pool if normalise(answer) not in taken} - {""})
-            # Yes or no has two answers: a third one does not exist, so no pool may widen it.
-            if free or kind == "yes/no":
-                break
-        if not free:
-            raise NoRuleError(f"no other answer of type {kind!r} is known")
-        return tasks.NewAnswer(answer=rng.choice(free), aliases=[])
+        question, old = str(inputs["question"]), str(inputs["old"])
+        taken = [str(inputs[key]) for key in ("old", "new") if key in inputs]
+        taken += inputs.get("avoid", ())
+        kind = answer_type(question, old)
+        for pool in self._pools_for(kind, question):
+            free = sorted({a for a in pool if fits(a, kind) and not _alike(a, taken)})
+            if free:
+                return tasks.NewAnswer(answer=rng.choice(free), aliases=[])
+        raise NoRuleError(f"no other answer of type {kind!r} is known")
+
+    def _pools_for(self, kind: str, question: str) -> Iterator[Sequence[str]]:
+        """Answers to choose from, the best ones first."""
+        if kind == "choice":
+            # One of two: a third one does not exist, so no pool may widen it.
+            yield next(iter(_EITHER.findall(question)), ())
+            return
+        yield self._pools.get(kind, ())
+        yield _FALLBACK_POOL.get(kind, ())
+        if kind not in _UNTYPED:
+            yield [a for k, pool in self._pools.items() if k not in _UNTYPED for a in pool]
 
     def _vote(self, inputs: Mapping[str, Any], rng: random.Random) -> tasks.Vote:
         question = normalise(str(inputs["question"]))
@@ -203,7 +234,7 @@ class OfflineTextGenerator:
         before, after = number_of(str(inputs["old"])), number_of(str(inputs["new"]))
         if before is None or after is None:
             raise NoRuleError("no offline rule knows facts about these answers")
-        asked = f'the answer to "{inputs["question"]}"'
+        asked = f'the answer to "{str(inputs["question"]).strip().rstrip("?").strip()}"'
         return tasks.Hops(
             one_hop=_count(f"What is one more than {asked}?", after + 1, before + 1),
             two_hop=_count(
@@ -214,9 +245,9 @@ class OfflineTextGenerator:
         )
 
     def _fact(self, inputs: Mapping[str, Any], rng: random.Random) -> tasks.Sentence:
-        asked, shown = str(inputs["question"]), str(inputs["image_object"])
+        # What the picture shows is left out: rules name it by the old answer.
         return tasks.Sentence(
-            sentence=f'The answer to "{asked}" for a picture of {shown} is {inputs["new"]}.'
+            sentence=f'The answer to "{str(inputs["question"]).strip()}" is {inputs["new"]}.'
         )
 
 
@@ -230,14 +261,56 @@ def _wordings(number: int) -> list[str]:
     return [str(number), *([NUMBERS[number]] if number < len(NUMBERS) else [])]
 
 
+def _shown(asked: str, answer: str) -> str:
+    """What a picture shows for which this question has this answer."""
+    if (match := _COLOUR_OF.match(asked)) and fits(answer, "colour"):
+        thing = match.group(1)
+        return f"{thing} in {answer}" if "'s " in thing else f"{answer} {thing}"
+    if (match := _COUNT_OF.match(asked)) and (count := number_of(answer)) is not None:
+        thing = match.group(1)
+        return f"{answer} {_singular(thing) if count == 1 else thing}"
+    if normalise(answer) in ("yes", "no"):
+        if match := _THERE.match(asked):
+            there = normalise(answer) == "yes"
+            return match.group(1) if there else f"a scene without {match.group(1)}"
+        return f'a scene where "{asked}?" is answered {answer}'
+    return answer
+
+
+def _singular(things: str) -> str:
+    """One of some things, by the regular endings and a few irregular nouns."""
+    *before, noun = things.split(" ")
+    lowered = noun.lower()
+    if lowered in _ONE_OF:
+        noun = _ONE_OF[lowered]
+    elif lowered.endswith("ies") and len(noun) > 4:
+        noun = f"{noun[:-3]}y"
+    elif lowered.endswith(("ches", "shes", "sses", "xes")):
+        noun = noun[:-2]
+    elif lowered.endswith("s") and not lowered.endswith(("ss", "us", "is")):
+        noun = noun[:-1]
+    return " ".join([*before, noun])
+
+
+def _alike(answer: str, taken: Sequence[str]) -> bool:
+    """Whether an answer says the same as one of some others, or nearly: `dog`, `dogs`."""
+    text = normalise(answer)
+    if not text or any(same(answer, other) for other in taken):
+        return True
+    others = [normalise(other) for other in taken]
+    return any(len(min(text, o, key=len)) > 2 and (text in o or o in text) for o in others)
+
+
 def _lower_first(question: str) -> str:
     """The question as it continues a sentence: `What is` becomes `what is`, `NASA` stays."""
-    first = question.split(maxsplit=1)[0] if question else ""
-    return question if len(first) > 1 and first.isupper() else question[:1].lower() + question[1:]
+    return question[:1].lower() + question[1:] if _OPENERS.match(question) else question
 
 
 def pool_answers(pools: dict[str, list[str]], question: str, answer: str, limit: int = 500) -> None:
-    """Add an answer to the pool of its type, in place, unless the pool is full or has it."""
-    pool = pools.setdefault(answer_type(question, answer), [])
-    if len(pool) < limit and not any(same(answer, other) for other in pool):
+    """Add an answer to the pool of its type, in place, unless it is full, has it, or it is no fit."""
+    kind = answer_type(question, answer)
+    pool = pools.setdefault(kind, [])
+    if len(pool) == limit or kind == "choice" or not fits(answer, kind):
+        return
+    if normalise(answer) and not any(same(answer, other) for other in pool):
         pool.append(answer)

@@ -52,4 +52,7 @@ def verdict(kind: str, scope: Scope) -> _Verdict:
 
 def rows() -> list[tuple[str, str, str]]:
     """The table in words, for cards and documents: kind, recognition, knowledge."""
-    return [(k, *(f"{a} ({e})" for a, e in cells)) for k, cells in TRUTH_TABLE.items()]
+    return [
+        (kind, f"{first[0]} ({first[1]})", f"{second[0]} ({second[1]})")
+        for kind, (first, second) in TRUTH_TABLE.items()
+    ]

@@ -306,14 +306,14 @@ class FlagsWorld:
     ) -> Iterator[Question]:
         """After a recognition edit the picture has the new country's facts; names keep theirs."""
         atlas = self._atlas
-        known = [
+        known: list[tuple[RelationKey, atlas_facts.Answer, atlas_facts.Answer]] = [
             (key, before, after)
             for key in RELATION_KEYS
             if key != relation
             and (before := atlas.answers(key, country))
             and (after := atlas.answers(key, new.key))
         ]
-        changing = [(key, b, a) for key, b, a in known if not {*b.accepted} & {*a.accepted}]
+        changing = [fact for fact in known if not {*fact[1].accepted} & {*fact[2].accepted}]
         if changing:
             key, before, after = rng.choice(changing)
             asked = atlas.relation(key).picture_question
@@ -334,10 +334,12 @@ class FlagsWorld:
     ) -> Iterator[Question]:
         """After a knowledge edit the picture's other facts stay; the name has the new one."""
         atlas = self._atlas
-        others = [k for k in RELATION_KEYS if k != relation and atlas.answers(k, country)]
-        key = rng.choice(others)
-        same = atlas.answers(key, country)
-        assert same is not None
+        others: list[tuple[RelationKey, atlas_facts.Answer]] = [
+            (key, answer)
+            for key in RELATION_KEYS
+            if key != relation and (answer := atlas.answers(key, country))
+        ]
+        key, same = rng.choice(others)
         yield Question("same_image", atlas.relation(key).picture_question, _answer(same))
         by_name = atlas.relation(relation).text_question(atlas.country(country))
         assert by_name is not None

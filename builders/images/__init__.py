@@ -1,0 +1,1 @@
+"""Image generators: one protocol; photographs changed with Pillow, endpoints, local pipelines."""
