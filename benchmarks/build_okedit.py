@@ -191,8 +191,16 @@ def _drawings(records: int) -> list[list[Any]]:
 def _text() -> list[Line]:
     from benchmarks.text_generation import measure
 
-    found = measure()
-    return [(f"TODO {found}", "", "")]
+    measured = measure()
+    latency = f"{1000 * measured['latency_s']:.0f} ms"
+    return [
+        (
+            f"text requests, {rate['name']}, a server with {latency} latency",
+            f"{rate['per_second']:,.0f} requests/s",
+            f"{rate['share_of_ideal']:.0%} of the ideal {rate['ideal_per_second']:,.0f}",
+        )
+        for rate in measured["rates"]
+    ]
 
 
 def _help(rounds: int) -> Line:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from multiprocessing.util import Finalize
 from typing import Any, Protocol
 
 from schemas.errors import InputError
@@ -21,8 +26,8 @@ Tick = Callable[[int], None]
 Work = Callable[[Any, Tick], Any]
 """What is done to one task."""
 
-OpenWork = Callable[[], Work]
-"""Opens, once in every worker, what all its tasks share. Must be picklable."""
+OpenWork = Callable[[], contextlib.AbstractContextManager[Work]]
+"""Opens, once in every worker, what all its tasks share; closed at its end. Must be picklable."""
 
 
 class Executor(Protocol):
@@ -52,20 +57,23 @@ class LocalExecutor:
         if not tasks:
             return
         if min(self.workers, len(tasks)) <= 1:
-            work = open_work()
-            for task in tasks:
-                yield work(task, tick)
+            with open_work() as work:
+                for task in tasks:
+                    yield work(task, tick)
             return
         yield from self._run_pool(open_work, tasks, tick)
 
     def _run_pool(self, open_work: OpenWork, tasks: Sequence[Any], tick: Tick) -> Iterator[Any]:
         # Spawned, not forked: the parent holds threads (progress bar, HTTP client, Arrow's pool).
         context = multiprocessing.get_context("spawn")
-        ticks = context.SimpleQueue()
-        listener = threading.Thread(target=_listen, args=(ticks, tick), daemon=True)
+        # A pipe, not a queue: a queue's lock would stay locked if its holder were killed, whereas
+        # messages as short as these are written whole without one.
+        heard, ticks = context.Pipe(duplex=False)
+        listener = threading.Thread(target=_listen, args=(heard, tick), daemon=True)
         listener.start()
         workers = min(self.workers, len(tasks))
-        pool = ProcessPoolExecutor(workers, context, _start, (open_work, ticks, os.getpid()))
+        others = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(workers, context, _start, (open_work, ticks))
         running: set[Future[Any]] = set()
         try:
             for task in tasks:
@@ -83,13 +91,15 @@ class LocalExecutor:
                 "run the same command again to go on"
             ) from None
         except BaseException:
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.kill()  # shards appear whole or not at all, so nothing is damaged
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            ticks.put(None)
+            ticks.send(None)
             listener.join()
+            ticks.close()
+            heard.close()
 
 
 @dataclass
@@ -104,27 +114,45 @@ class _Worker:
 _worker = _Worker()
 
 
-def _start(open_work: OpenWork, ticks: Any, parent: int) -> None:
+def _start(open_work: OpenWork, ticks: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the workers
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _worker.open_work, _worker.tick = open_work, ticks.put
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.open_work, _worker.tick = open_work, ticks.send
 
 
 def _run(task: Any) -> Any:
     assert _worker.open_work is not None
     assert _worker.tick is not None
-    if _worker.work is None:  # here, not in the initializer, whose errors the pool would swallow
-        _worker.work = _worker.open_work()
-    return _worker.work(task, _worker.tick)
+    try:
+        if _worker.work is None:  # not in the initializer, whose errors the pool would swallow
+            stack = contextlib.ExitStack()
+            _worker.work = stack.enter_context(_worker.open_work())
+            Finalize(None, stack.close, exitpriority=0)
+        return _worker.work(task, _worker.tick)
+    except Exception as error:
+        if _travels(error):
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process soon after its parent is gone, even if that was killed outright."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _travels(error: Exception) -> bool:
+    """Whether the parent can rebuild an error; one that it cannot would pass for a dead worker."""
+    try:
+        ForkingPickler.dumps(error)
+        copy.copy(error)  # calls its class the way that loading would
+    except Exception:
+        return False
+    return True
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is gone, even if that was killed outright."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 
-def _listen(ticks: Any, tick: Tick) -> None:
-    while (rows := ticks.get()) is not None:
+def _listen(heard: Connection, tick: Tick) -> None:
+    while (rows := heard.recv()) is not None:
         tick(rows)

@@ -12,6 +12,7 @@ depend on workers, order or interruptions.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import functools
@@ -25,6 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builders import output
 from builders.definition import Build, OpenRecipe, Row, versions
 from builders.executor import Executor
 from builders.progress import Progress
@@ -33,6 +35,7 @@ from builders.steps import Reject
 from builders.tally import Tally
 from builders.workdir import WorkDir
 from schemas.errors import InputError
+from schemas.expectations import run_suite
 from schemas.findings import Report
 from schemas.layout import Layout, read_json, sha256_of, write_json, write_parquet, write_text
 from schemas.manifest import Manifest, ShardEntry
@@ -67,7 +70,7 @@ def run(
         out: Its folder.
         executor: Where shards are built.
         progress: Shows how far it is.
-        overwrite: Whether what is in the folder may be replaced.
+        overwrite: Whether a finished data set, or an unfinished other one, may be replaced.
         prepare: Called after the source is read and before records are built.
 
     Raises:
@@ -76,18 +79,27 @@ def run(
     try:
         layout, work = Layout(out), WorkDir(out / ".work")
         fingerprint = build.fingerprint()
-        _claim(layout, work, fingerprint, overwrite)
+        # Before the lock, which would leave a trace; and again, since another build may have ended.
+        output.check(layout, work, fingerprint, overwrite)
+        if layout.complete and not overwrite and not work.root.exists():
+            return Outcome(Manifest.read(out), None)
         with work.locked():
-            if layout.complete:
-                return Outcome(Manifest.read(out), None)
-            plan = _ingest(build, work, fingerprint, progress)
-            if prepare is not None:
-                prepare(work)
-            summaries = _build_shards(build, layout, work, plan, executor, progress)
-            outcome = _finish(build, layout, work, plan, summaries, progress)
-        work.remove()
+            output.check(layout, work, fingerprint, overwrite)
+            if layout.complete and not overwrite:
+                outcome = Outcome(Manifest.read(out), None)
+            else:
+                output.discard(layout, work, fingerprint)
+                plan = _ingest(build, work, fingerprint, progress)
+                output.tidy(layout, build.split, plan["shards"])
+                if prepare is not None:
+                    prepare(work)
+                summaries = _build_shards(build, layout, work, plan, executor, progress)
+                outcome = _finish(build, layout, work, plan, summaries, progress)
+            work.remove()
         return outcome
     except OSError as error:
+        if error.errno is None:  # a library's own error, not the system's
+            raise
         raise _storage_error(error, out) from error
 
 
@@ -106,53 +118,16 @@ def rehearse(build: Build[Any], work: WorkDir, open_recipe: OpenRecipe, progress
         InputError: If the source cannot be used.
     """
     plan = _ingest(build, work, build.fingerprint(), progress)
-    recipe = open_recipe(plan["context"], work.root)
-    with progress.phase("collecting requests", plan["rows"]) as tick:
+    with (
+        contextlib.closing(open_recipe(plan["context"], work.root)) as recipe,
+        progress.phase("collecting requests", plan["rows"]) as tick,
+    ):
         for shard in range(plan["shards"]):
             rows = [Row(**row) for row in work.read_rows(shard)]
             for start in range(0, len(rows), build.chunk_rows):
                 chunk = rows[start : start + build.chunk_rows]
                 through_steps(recipe, chunk)
                 tick(len(chunk))
-    recipe.close()
-
-
-def _claim(layout: Layout, work: WorkDir, fingerprint: str, overwrite: bool) -> None:
-    """Refuse a folder that holds something else; clear it where that was asked for."""
-    root = layout.root
-    if root.exists() and not root.is_dir():
-        raise InputError("is a file, not a folder", file=root)
-    if layout.complete:
-        same = Manifest.read(root).arguments.get("fingerprint") == fingerprint
-        if not overwrite:
-            if same:
-                return
-            raise InputError(
-                "holds a finished data set; choose another --out, or replace it with --overwrite",
-                file=root,
-            )
-    elif work.plan_path.is_file():
-        if not overwrite and read_json(work.plan_path)["fingerprint"] != fingerprint:
-            raise InputError(
-                "holds an unfinished build with other arguments or library versions; give the "
-                "same ones to go on with it, or start again with --overwrite",
-                file=root,
-            )
-    elif root.is_dir() and any(path.name != ".work" for path in root.iterdir()):
-        raise InputError("is not empty and holds no data set; choose another --out", file=root)
-    if overwrite:
-        with work.locked():
-            _clear(layout, work)
-
-
-def _clear(layout: Layout, work: WorkDir) -> None:
-    layout.manifest.unlink(missing_ok=True)  # first, so that a half-cleared folder is unfinished
-    for path in (layout.rejects, layout.validation, layout.card):
-        path.unlink(missing_ok=True)
-    for shard in layout.data.glob("*.parquet"):
-        shard.unlink()
-    work.plan_path.unlink(missing_ok=True)
-    work.remove()
 
 
 def _ingest(
@@ -161,6 +136,8 @@ def _ingest(
     """Spool the source's rows by shard; the plan, written last, marks this phase as done."""
     if work.plan_path.is_file():
         return read_json(work.plan_path)
+    # Now, so that the manifest names what was read, even if a file changes under the build.
+    source = build.source.describe()
     rejects: list[Reject] = []
     seen: set[int] = set()
     rows: list[dict[str, Any]] = []
@@ -199,6 +176,7 @@ def _ingest(
         "fingerprint": fingerprint,
         "shards": shards,
         "rows": total,
+        "source": source,
         "context": build.source.context(),
         "rejects": [asdict(reject) for reject in rejects],
         "started": _now(),
@@ -261,8 +239,6 @@ def _finish(
     summaries: list[dict[str, Any]],
     progress: Progress,
 ) -> Outcome:
-    from schemas.expectations import run_suite
-
     tally, report = Tally(), Report()
     rejects = list(plan["rejects"])
     for summary in summaries:
@@ -280,6 +256,7 @@ def _finish(
     with progress.phase("checking the data set", None):
         stats = pa.concat_tables(pq.read_table(work.stats(s["shard"])) for s in summaries)
         report.merge(run_suite(stats, build.rules))
+    output.tidy(layout, build.split, plan["shards"])  # workers of a killed run may end after it
     write_json(layout.validation, report.to_json())
     write_parquet(layout.rejects, pa.Table.from_pylist(rejects, schema=_REJECT_SCHEMA))
     manifest = Manifest(
@@ -288,7 +265,7 @@ def _finish(
         schema=build.schema.name,
         schema_version=build.schema.version,
         split=build.split,
-        source=build.source.describe(),
+        source=plan["source"],
         arguments={**build.arguments, "fingerprint": plan["fingerprint"]},
         generators=build.generators,
         rules=build.rules,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from builders.definition import OpenRecipe, Recipe, Row
-from builders.executor import Tick
+from builders.executor import Tick, Work
 from builders.steps import Problem, Reject
 from builders.tally import Tally
 from builders.workdir import WorkDir
@@ -41,12 +42,11 @@ class ShardJob:
     chunk_rows: int
 
 
-def open_worker(
-    open_recipe: OpenRecipe, context: dict[str, Any], job: ShardJob
-) -> Callable[[int, Tick], dict[str, Any]]:
-    """Open the recipe and give the function that builds one shard with it."""
-    recipe = open_recipe(context, job.work.root)
-    return functools.partial(build_shard, recipe, job)
+@contextlib.contextmanager
+def open_worker(open_recipe: OpenRecipe, context: dict[str, Any], job: ShardJob) -> Iterator[Work]:
+    """The function that builds one shard, with a recipe that stays open for all of them."""
+    with contextlib.closing(open_recipe(context, job.work.root)) as recipe:
+        yield functools.partial(build_shard, recipe, job)
 
 
 def build_shard(recipe: Recipe[Any], job: ShardJob, shard: int, tick: Tick) -> dict[str, Any]:

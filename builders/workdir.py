@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ class WorkDir:
         """Where a shard's rows are."""
         return self.root / "input" / f"{shard:05d}.jsonl"
 
+    @property
+    def _lock(self) -> Path:
+        return self.root / "lock"
+
     def _mark(self, shard: int) -> Path:
         return self.root / "done" / f"{shard:05d}.json"
 
@@ -67,13 +72,20 @@ class WorkDir:
         Raises:
             InputError: If another process holds it.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError("another build is writing here", file=self.root.parent) from None
-            yield
+        while True:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with self._lock.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    reason = "another build is writing here"
+                    raise InputError(reason, file=self.root.parent) from None
+                # The holder before may have removed the folder between opening and locking.
+                if self._lock.exists() and os.path.samestat(
+                    os.fstat(file.fileno()), self._lock.stat()
+                ):
+                    yield
+                    return
 
     def write_rows(self, shard: int, rows: list[dict[str, Any]]) -> None:
         """Spool the rows of a shard."""
@@ -95,6 +107,15 @@ class WorkDir:
         mark = self._mark(shard)
         return read_json(mark) if mark.is_file() else None
 
+    def clear(self) -> None:
+        """Delete all but the lock, the plan first: without it, marks mean nothing."""
+        self.plan_path.unlink(missing_ok=True)
+        for path in self.root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != self._lock:
+                path.unlink()
+
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder; call it while the lock is held."""
         shutil.rmtree(self.root, ignore_errors=True)

@@ -112,6 +112,11 @@ def run_suite(stats: pa.Table, rules: Rules) -> Report:
     return report
 
 
+def preload() -> None:
+    """Import what `run_suite` needs, which takes seconds; for a thread beside other work."""
+    _great_expectations()
+
+
 @dataclass(frozen=True)
 class _Check:
     """An expectation, the rule it stands for, and what it expects as a clause."""

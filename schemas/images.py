@@ -27,7 +27,7 @@ NEAR_DUPLICATE_COLOUR = 8.0
 BLANK_DEVIATION = 2.0
 """Standard deviation of the grey levels (0-255) under which an image is called blank."""
 
-_THUMBNAIL = 64
+_THUMBNAIL = 32
 _GRID = 8
 
 

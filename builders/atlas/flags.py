@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,9 @@ FRAGILE_BELOW = 45.0
 
 #: What a mirrored or upended likeness adds to the distance of the turned drawing.
 _TURNED = 10.0
+
+_KEYS = tuple(sorted(FLAGS))
+_PLACES = MappingProxyType({key: place for place, key in enumerate(_KEYS)})
 
 #: Columns and rows of the grid on which flags are compared; shape is normalised away.
 _GRID = (48, 32)
@@ -98,13 +102,24 @@ def srgb_to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     ).astype(np.float32)
 
 
-def _delta(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.square(a - b).sum(axis=-1).mean()))
-
-
 @cache
+def _distances() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Root mean square differences of all pairs, the right way round and the other turned.
+
+    Rows and columns are flags in the order of their keys.
+    """
+    grids = np.stack([_lab(key) for key in _KEYS])
+    turned = (grids[:, :, ::-1], grids[:, ::-1])
+
+    def differences(others: NDArray[np.float32]) -> NDArray[np.float64]:
+        rows = (np.square(grids - other).sum(axis=-1).mean(axis=(1, 2)) for other in others)
+        return np.sqrt(np.stack(list(rows)), dtype=np.float64)
+
+    return differences(grids), np.minimum(*(differences(others) for others in turned))
+
+
 def _same_way_up(a: str, b: str) -> float:
-    return _delta(_lab(a), _lab(b))
+    return float(_distances()[0][_PLACES[a], _PLACES[b]])
 
 
 def visual_distance(a: str, b: str) -> float:
@@ -118,10 +133,9 @@ def visual_distance(a: str, b: str) -> float:
     """
     if a == b:
         return 0.0
-    a, b = sorted((a, b))
-    first, second = _lab(a), _lab(b)
-    turned = min(_delta(first, second[:, ::-1]), _delta(first, second[::-1]))
-    return min(_same_way_up(a, b), _TURNED + turned)
+    first, second = sorted((a, b))  # so that rounding is the same both ways
+    turned = float(_distances()[1][_PLACES[first], _PLACES[second]])
+    return min(_same_way_up(first, second), _TURNED + turned)
 
 
 @lru_cache(maxsize=256)

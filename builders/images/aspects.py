@@ -2,13 +2,15 @@
 
 | aspect | asked about by | spoilt by |
 |---|---|---|
-| colour | colour words, "what color", "dark", "bright", "ripe" | hue, saturation |
-| side | left, right, facing, direction, hand, clock | mirroring, cropping, perspective |
-| text | say, sign, letter, word, name, number on, brand, time | mirroring, cropping, blur |
-| count | how many, number of, count, any, alone, several | cropping |
+| colour | colours, dark, bright, ripe, breed, weather, time of day | hue, saturation, strong light |
+| side | left, right, facing, hand, clock, order, place, leaning | mirror, crop, perspective, rotation |
+| text | say, sign, name, brand, number on, time, city, sharpness | mirror, crop, blur, perspective |
+| count | how many, numbers, any, alone, is there, can you see | crop, blur, perspective |
 
 The rules err on the side of protecting too much: a picture that changes less is a weaker sample, a
-picture whose answer has changed is a wrong one.
+picture whose answer has changed is a wrong one. "What kind of phone is this?" may be answered by
+its badge, so it protects writing. A question that no rule knows ("What is the man doing?") asks
+for what every change keeps.
 """
 
 from __future__ import annotations
@@ -19,45 +21,84 @@ from types import MappingProxyType
 
 from builders.images.protocol import Aspect
 
+
+def _rule(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(alternatives)})\b")
+
+
 _COLOURS = (
-    r"red|blue|green|yellow|orange|purple|violet|brown|black|white|gr[ae]y|pink|beige|silver|gold|"
-    r"golden|tan|turquoise|maroon|cyan|magenta|teal|navy|cream|blond|blonde"
+    r"(?:red|blu|green|yellow|orang|purpl|brown|black|whit|gr[ae]y|pink)(?:e|en|ed|ish|y)?s?",
+    r"violet|indigo|lilac|lavender|magenta|maroon|burgundy|crimson|scarlet|coral|peach|salmon",
+    r"turquoise|teal|aqua|cyan|navy|olive|khaki|lime|beige|tan|tanned|cream|ivory|amber|rainbow",
+    r"silver|gold|golden|bronze|copper|brass|blonde?|brunette|redhead|neon|pastel|ginger|calico",
+)
+
+_BRANDED = (
+    "airplane|plane|jet|bicycle|bike|motorcycle|motorbike|scooter|vehicle|car|truck|van|bus|train|"
+    "phone|cellphone|computer|laptop|tablet|monitor|tv|television|camera|console|game|"
+    "shoes?|sneakers?|shirt|soda|pop|drink|beverage|beer|wine|water|candy|cereal|snack|"
+    "store|shop|restaurant|business|building|bank|hotel"
 )
 
 RULES: Mapping[Aspect, re.Pattern[str]] = MappingProxyType(
     {
-        "colour": re.compile(
-            rf"\b(colou?r\w*|{_COLOURS}|hue|shade|tint|dark\w*|light\w*|bright\w*|pale|ripe|"
-            r"rust\w*|sunset|sunrise|blood|breed|race|flag|paint\w*|dyed|stain\w*)\b"
+        "colour": _rule(
+            r"\w*colou?r\w*|hues?|shades?|tints?|monochrome|sepia|filter\w*|saturat\w*|faded",
+            *_COLOURS,
+            r"dark\w*|light\w*|bright\w*|dim\w*|pale\w*|glow\w*|lit|shadow\w*|contrast\w*|exposure",
+            r"night\w*|day\w*|dusk|dawn|evening|morning|noon|afternoon|sunset|sunrise|time of",
+            r"weather|sunn\w*|cloud\w*|overcast|fog\w*|haz[ey]|rain\w*|season|autumn|fall|spring",
+            r"ripe\w*|unripe|raw|rare|burn\w*|cooked|toasted|fresh|rotten|healthy|rust\w*",
+            r"blood\w*|flags?|paint\w*|dye\w*|stain\w*|dirty|clean|makeup|lipstick|polish",
+            r"breeds?|races?|ethnic\w*|nationality|species|complexion",
+            r"(?:kind|type|sort) of (?:bird|cat|dog|horse|cow|bear|fish|fruit|apple|flower|wine)s?",
         ),
-        "side": re.compile(
-            r"\b(left\w*|right\w*|side\w*|facing|face|faces|direction\w*|which way|toward\w*|"
-            r"hand|hands|handed|clockwise|clock|clocks|watch|o'clock|position\w*|next to|beside|"
-            r"behind|front|corner|edge|east|west|north|south|turn\w*|point\w*|where|"
-            r"country|lane|driving)\b"
+        "side": _rule(
+            r"left\w*|right\w*|sides?|sideways|facing|faces?|direction\w*|orient\w*|compass",
+            r"which (?:way|one|arm|leg|foot|eye|ear|wrist|player|person|man|woman|guy|boy|girl)",
+            r"toward\w*|heading|headed|going|coming|turn\w*|point\w*|rotat\w*|mirror\w*|reflect\w*",
+            r"hands?|handed|arms?|wrists?|clockwise|counterclockwise|clocks?|watch|o'clock",
+            r"position\w*|next to|beside|between|behind|front|corners?|edges?|middle|cent(?:er|re)",
+            r"background|foreground|top|bottom|near\w*|close(?:r|st)|far\w*|distance|ahead|where",
+            r"first|second|third|last|row|order|east\w*|west\w*|north\w*|south\w*",
+            r"lean\w*|tilt\w*|slant\w*|slop\w*|steep\w*|straight|crooked|level|diagonal\w*|angle\w*",
+            r"countr(?:y|ies)|lanes?|driving|drives?|steering",
         ),
-        "text": re.compile(
-            r"\b(say|says|said|sign\w*|letter\w*|word\w*|written|writing|read|reads|text|name\w*|"
-            r"brand\w*|logo\w*|label\w*|compan\w*|airline\w*|compan(y|ies)|team\w*|jersey\w*|"
-            r"number|numbers|numeral\w*|digit\w*|time|clock|clocks|year|date|price|speed limit|"
-            r"title|spell\w*|initial\w*|language|route|street|station|website|slogan)\b"
+        "text": _rule(
+            r"says?|said|sign\w*|letter\w*|words?|wording|writ\w*|wrote|reads?|reading|text\w*",
+            r"names?|named|called|nicknamed|spell\w*|initials?|titles?|headline|caption|message",
+            r"slogan|phrase|quote|graffiti|symbol\w*|acronym|stands? for|language|website|address",
+            r"brand\w*|logo\w*|label\w*|makes?|maker|model|manufactur\w*|produc\w*|sponsor\w*",
+            r"advertis\w*|ads?|copyright\w*|watermark\w*|compan(?:y|ies)|airlines?|banners?|posters?",
+            r"teams?|jerseys?|scores?|scoreboard|school|universit(?:y|ies)|sport(?:s)? event|movie",
+            r"numbers?|numeral\w*|digits?|times?|clocks?|watch|o'clock|year|date|price|cost",
+            r"speed|limit|route|destination|stop|street|avenue|road|exit|station|platform|plates?",
+            r"cit(?:y|ies)|town|state|countr(?:y|ies)|where (?:is|was) (?:this|it|the)",
+            r"book|newspaper|magazine|menu|map|screen|page|channel|emoticon|allowed|denomination",
+            rf"(?:what|which) (?:kind|type|sort|style)s? of (?:{_BRANDED})s?",
+            r"focus\w*|blur\w*|sharp\w*|resolution|clear\w*",
+            r"\d{3,}|\d+[:.]\d+",
         ),
-        "count": re.compile(
-            r"\b(how many|how much|number of|count\w*|amount|quantity|any|alone|only|both|several|"
-            r"all|every\w*|single|pair|couple|is there|are there|more|less|fewer|most|total|"
-            r"zero|one|two|three|four|five|six|seven|eight|nine|ten|\d+)\b"
+        "count": _rule(
+            r"how (?:many|much|old|often|crowded|full)|numbers?|count\w*|amount|quantity|total",
+            r"any|anyone|anybody|anything|none|nobody|no one|alone|only|single|lone|both|several",
+            r"all|every\w*|each|half|entire|whole|complete|missing|other|others|another|else",
+            r"pairs?|couple|few\w*|many|more|less|most|majority|same|group|crowd\w*|busy|full|empty",
+            r"(?:is|are|was|were) there|there (?:is|are)|(?:can|do|could) (?:you|we|i) see|visible",
+            r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|dozens?",
+            r"twenty|thirty|forty|fifty|hundreds?|once|twice|double|triple|twins?|\d+",
         ),
     }
 )
-"""Word rules by aspect, on the lowered text of a question and its answer."""
+"""Word rules by aspect, on the folded text of a question and its answer."""
 
 
-def aspects_of(text: str) -> frozenset[Aspect]:
+def aspects_of(question: str) -> frozenset[Aspect]:
     """The aspects that a question asks about.
 
     Args:
-        text: The question, with its answer where that is known: "Is the car red?" and "What is
-            on the wall?" answered by "a clock" both protect something.
+        question: The question, with its answers where they are known: "Is the car red?" and "What
+            is on the wall?" answered by "a clock" both protect something.
     """
-    lowered = text.casefold()
-    return frozenset(aspect for aspect, rule in RULES.items() if rule.search(lowered))
+    folded = question.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return frozenset(aspect for aspect, rule in RULES.items() if rule.search(folded))

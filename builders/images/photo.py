@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from builders.images.finish import LONG_SIDE, finish, upright
 from builders.images.protocol import Aspect, ImageRequest, ImageResult
-from schemas.images import EncodedImage, ImageError
+from schemas.images import EncodedImage, ImageError, fingerprint
 
 Change = Callable[[Image.Image, random.Random], Image.Image]
+
+_ATTEMPTS = 8
+"""Draws of changes until one of them shows. A frame alone nearly always does."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class Operation:
 
 
 def _crop(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Four fifths to nine tenths of either side, anywhere."""
+    """Keeps 84 to 93 hundredths of either side, anywhere."""
     width, height = picture.size
-    share = rng.uniform(0.80, 0.92)
+    share = rng.uniform(0.84, 0.93)
     w, h = max(1, round(width * share)), max(1, round(height * share))
     left, top = rng.randint(0, width - w), rng.randint(0, height - h)
     return picture.crop((left, top, left + w, top + h))
@@ -43,34 +47,46 @@ def _mirror(picture: Image.Image, rng: random.Random) -> Image.Image:
     return ImageOps.mirror(picture)
 
 
-def _saturation(picture: Image.Image, rng: random.Random) -> Image.Image:
-    return ImageEnhance.Color(picture).enhance(rng.choice((0.55, 0.7, 1.4, 1.7)))
+def _perspective(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """Brings one side of the picture a little nearer; its two corners leave the frame."""
+    width, height = picture.size
+    depth = rng.uniform(0.05, 0.10)
+    dx, dy = width * depth, height * depth
+    if rng.random() < 0.5:
+        quad = (dx, dy, dx, height - dy, width, height, width, 0)
+    else:
+        quad = (0, 0, 0, height, width - dx, height - dy, width - dx, dy)
+    return picture.transform(
+        picture.size, Image.Transform.QUAD, quad, resample=Image.Resampling.BICUBIC
+    )
+
+
+def _rotate(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """Turns by two to five degrees; the corners that come free show the mean colour."""
+    angle = rng.choice((-1, 1)) * rng.uniform(2, 5)
+    return picture.rotate(
+        angle, Image.Resampling.BICUBIC, expand=True, fillcolor=_mean_colour(picture)
+    )
 
 
 def _hue(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """A turn of the colour wheel by 8 to 14 of 256 steps."""
+    """Turns the colour wheel by 8 to 14 of 256 steps."""
     hue, saturation, value = picture.convert("HSV").split()
     turn = rng.choice((-1, 1)) * rng.randint(8, 14)
     turned = hue.point([(level + turn) % 256 for level in range(256)])
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
-def _perspective(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """One side of the picture moves a little away; no corner leaves the frame's far half."""
-    width, height = picture.size
-    depth = rng.uniform(0.05, 0.10)
-    dx, dy = width * depth, height * depth
-    corners = [(0.0, 0.0), (0.0, height), (float(width), height), (float(width), 0.0)]
-    moved = rng.choice(
-        (
-            [(dx, dy), (dx, height - dy), corners[2], corners[3]],
-            [corners[0], corners[1], (width - dx, height - dy), (width - dx, dy)],
-        )
-    )
-    quad = tuple(value for corner in moved for value in corner)
-    return picture.transform(
-        picture.size, Image.Transform.QUAD, quad, resample=Image.Resampling.BICUBIC
-    )
+def _saturation(picture: Image.Image, rng: random.Random) -> Image.Image:
+    return ImageEnhance.Color(picture).enhance(rng.choice((0.55, 0.7, 1.4, 1.7)))
+
+
+def _light(picture: Image.Image, rng: random.Random) -> Image.Image:
+    return ImageEnhance.Brightness(picture).enhance(rng.choice((0.78, 0.84, 1.16, 1.22)))
+
+
+def _contrast(picture: Image.Image, rng: random.Random) -> Image.Image:
+    return ImageEnhance.Contrast(picture).enhance(rng.choice((0.78, 0.85, 1.18, 1.28)))
 
 
 def _blur(picture: Image.Image, rng: random.Random) -> Image.Image:
@@ -78,24 +94,31 @@ def _blur(picture: Image.Image, rng: random.Random) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(radius))
 
 
-def _rotate(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Two to five degrees; the corners that come free show the picture's mean colour."""
-    angle = rng.choice((-1, 1)) * rng.uniform(2, 5)
-    return picture.rotate(
-        angle, Image.Resampling.BICUBIC, expand=True, fillcolor=_mean_colour(picture)
+def _rescale(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """Loses fine detail, as a picture does that was stored at half its size and enlarged again."""
+    share = rng.uniform(0.4, 0.6)
+    small = tuple(max(1, round(side * share)) for side in picture.size)
+    return picture.resize((small[0], small[1]), Image.Resampling.BOX).resize(
+        picture.size, Image.Resampling.BICUBIC
     )
 
 
-def _brightness(picture: Image.Image, rng: random.Random) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(rng.choice((0.82, 0.88, 1.12, 1.18)))
+def _compression(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """Shows the blocks of a strongly compressed JPEG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=rng.randint(18, 35), subsampling=0)
+    return Image.open(buffer).convert("RGB")
 
 
-def _contrast(picture: Image.Image, rng: random.Random) -> Image.Image:
-    return ImageEnhance.Contrast(picture).enhance(rng.choice((0.8, 0.87, 1.15, 1.25)))
+def _exposure(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """A tenth more or less light at most: no colour gets another name by it."""
+    return ImageEnhance.Brightness(picture).enhance(
+        1 + rng.choice((-1, 1)) * rng.uniform(0.06, 0.1)
+    )
 
 
 def _frame(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """A margin on all sides in the picture's mean colour, as if taken from further away."""
+    """Steps back: a margin of the picture's mean colour, equal on opposite sides."""
     width, height = picture.size
     x, y = (round(side * rng.uniform(0.06, 0.14)) for side in (width, height))
     framed = Image.new("RGB", (width + 2 * x, height + 2 * y), _mean_colour(picture))
@@ -106,33 +129,42 @@ def _frame(picture: Image.Image, rng: random.Random) -> Image.Image:
 OPERATIONS: tuple[Operation, ...] = (
     Operation("crop", frozenset({"count", "side", "text"}), _crop),
     Operation("mirror", frozenset({"side", "text"}), _mirror),
-    Operation("saturation", frozenset({"colour"}), _saturation),
-    Operation("hue", frozenset({"colour"}), _hue),
-    Operation("perspective", frozenset({"side", "text", "count"}), _perspective),
-    Operation("blur", frozenset({"text", "count"}), _blur),
+    Operation("perspective", frozenset({"count", "side", "text"}), _perspective),
     Operation("rotation", frozenset({"side"}), _rotate),
-    Operation("brightness", frozenset({"colour"}), _brightness),
+    Operation("hue", frozenset({"colour"}), _hue),
+    Operation("saturation", frozenset({"colour"}), _saturation),
+    Operation("light", frozenset({"colour"}), _light),
     Operation("contrast", frozenset({"colour"}), _contrast),
+    Operation("blur", frozenset({"count", "text"}), _blur),
+    Operation("rescale", frozenset({"count", "text"}), _rescale),
+    Operation("compression", frozenset({"text"}), _compression),
+    Operation("exposure", frozenset(), _exposure),
     Operation("frame", frozenset(), _frame),
 )
-"""All kinds of change. A frame touches nothing, so every picture can be changed."""
+"""All kinds of change, in the order in which they are applied. The last two touch nothing, so every
+picture can be changed."""
+
+
+def operations_for(protects: frozenset[Aspect]) -> tuple[Operation, ...]:
+    """The operations that touch none of the protected aspects."""
+    return tuple(op for op in OPERATIONS if not op.touches & protects)
 
 
 class PhotoAugmenter:
     """Changes the edited picture without touching what its question asks about.
 
-    Only `image_augmented` can be made this way; the other kinds need another picture.
+    Only `image_augmented` can be made this way; the other kinds need another picture. The result
+    depends on the reference's bytes, the protected aspects and the seed, and on nothing else. It
+    never is a near-duplicate of the reference (`Fingerprint.near_duplicate`), and never blank.
 
     Args:
         long_side: Pixels of the longer side at most.
-        quality: JPEG quality.
     """
 
     name = "augment"
 
-    def __init__(self, long_side: int = 512, quality: int = 92) -> None:
+    def __init__(self, long_side: int = LONG_SIDE) -> None:
         self._long_side = long_side
-        self._quality = quality
 
     def generate(self, requests: Sequence[ImageRequest]) -> list[ImageResult]:
         """One result per request, in order."""
@@ -143,8 +175,10 @@ class PhotoAugmenter:
 
     def _one(self, request: ImageRequest) -> ImageResult:
         image, error = None, None
-        if request.kind != "image_augmented" or request.reference is None:
-            error = f"no model is at hand to draw {request.kind}"
+        if request.kind != "image_augmented":
+            error = f"changing a photograph cannot give another picture ({request.kind})"
+        elif request.reference is None:
+            error = "there is no picture to change"
         else:
             try:
                 image = self._change(request.reference, request.protects, request.seed)
@@ -156,16 +190,19 @@ class PhotoAugmenter:
         self, reference: EncodedImage, protects: frozenset[Aspect], seed: int
     ) -> EncodedImage:
         rng = random.Random(seed)
-        picture = reference.decode()
-        picture.thumbnail((self._long_side, self._long_side), Image.Resampling.LANCZOS)
-        allowed = [op for op in OPERATIONS if not op.touches & protects]
-        chosen = rng.sample(allowed, min(len(allowed), rng.randint(2, 3)))
-        for operation in sorted(chosen, key=OPERATIONS.index):
-            picture = operation.change(picture, rng)
-        picture.thumbnail((self._long_side, self._long_side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=self._quality, subsampling=0)
-        return EncodedImage(buffer.getvalue(), None)
+        original = upright(reference.decode())
+        original.thumbnail((self._long_side, self._long_side), Image.Resampling.LANCZOS)
+        before = fingerprint(finish(original, self._long_side).bytes)
+        allowed = operations_for(protects)
+        for _ in range(_ATTEMPTS):
+            chosen = rng.sample(allowed, min(len(allowed), rng.randint(2, 3)))
+            picture = original
+            for operation in sorted(chosen, key=OPERATIONS.index):
+                picture = operation.change(picture, rng)
+            changed = finish(picture, self._long_side)
+            if not fingerprint(changed.bytes).near_duplicate(before):
+                return changed
+        raise ImageError("no change that keeps what the question asks about can be seen in it")
 
 
 def _mean_colour(picture: Image.Image) -> tuple[int, ...]:

@@ -37,6 +37,7 @@ class NoRuleError(Exception):
 # Rephrasing rules for probes and for editors share nothing: neither a pattern's replacement nor a
 # frame. An editor that learns the wording of its samples has learned nothing about the probes.
 _Rewrite = tuple[re.Pattern[str], str]
+_NO_PREPOSITION = r"(?!.*\b(?:at|to|too|from|in|on)\W*$)"
 _DETERMINER = r"(?:the|this|that|these|those|his|her|their|its|your|a|an)"
 _THING = rf"(is|are) ({_DETERMINER} (?!.*(?:ing|in|on|with)\?*$).+)"
 """A verb and a thing, but neither `the man wearing` nor `this photo in`."""
@@ -44,14 +45,14 @@ _PROBE_REWRITES: tuple[_Rewrite, ...] = (
     (re.compile(r"^how many (?!of\b)", re.I), "What number of "),
     (re.compile(rf"^wh(?:at|ich) colou?r {_THING}$", re.I), r"What is the color of \2"),
     (re.compile(r"^wh(?:at|ich) (?:kind|sort) of\b", re.I), "What type of"),
-    (re.compile(r"^where\b", re.I), "In which place"),
+    (re.compile(rf"^where\b{_NO_PREPOSITION}", re.I), "In which place"),
     (re.compile(r"^why\b", re.I), "For what reason"),
 )
 _EDITOR_REWRITES: tuple[_Rewrite, ...] = (
     (re.compile(r"^how many\b", re.I), "Exactly how many"),
     (re.compile(rf"^wh(?:at|ich) colou?r {_THING}$", re.I), r"Of which color \1 \2"),
     (re.compile(r"^wh(?:at|ich) (?:kind|type) of\b", re.I), "Which sort of"),
-    (re.compile(r"^where\b", re.I), "At what place"),
+    (re.compile(rf"^where\b{_NO_PREPOSITION}", re.I), "At what place"),
     (re.compile(r"^why\b", re.I), "Because of what"),
 )
 _PROBE_FRAMES = (
@@ -90,7 +91,15 @@ _COUNT_OF = re.compile(
     r"^how many ([\w' -]+?)(?: (?:are|is|do|does|did|can|were|in|on)\b.*)?$", re.I
 )
 _THERE = re.compile(r"^(?:is|are|was|were) there (?:any )?(.+)$", re.I)
-_ONE_OF = {"people": "person", "men": "man", "women": "woman", "children": "child"}
+_ONE_OF = {
+    "people": "person",
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "feet": "foot",
+    "teeth": "tooth",
+    "buses": "bus",
+}
 _OPENERS = re.compile(
     r"^(what|which|who|whom|whose|where|when|why|how|is|are|was|were|do|does|did|can|could|will|"
     r"would|should|has|have|had|in|on|at|to|from|of|for|name|the|this|that|these|those|a|an)\b",
@@ -98,7 +107,7 @@ _OPENERS = re.compile(
 )
 _EITHER = re.compile(r"([\w'-]+) or (?:an? |the )?([\w'-]+)\W*$")
 _DEICTIC = re.compile(
-    r"\b(this|these|that|those|here|shown|seen|see|picture|image|photo|he|she|they|it|his|her|"
+    r"\b(this|these|that|those|here|there|shown|seen|see|picture|image|photo|he|she|they|it|his|her|"
     r"their|its)\b"
 )
 _DEFINITE = re.compile(r"\b(the|this|these|that|those) \w+")
@@ -266,9 +275,12 @@ def _shown(asked: str, answer: str) -> str:
     if (match := _COLOUR_OF.match(asked)) and fits(answer, "colour"):
         thing = match.group(1)
         return f"{thing} in {answer}" if "'s " in thing else f"{answer} {thing}"
-    if (match := _COUNT_OF.match(asked)) and (count := number_of(answer)) is not None:
-        thing = match.group(1)
-        return f"{answer} {_singular(thing) if count == 1 else thing}"
+    if match := _COUNT_OF.match(asked):
+        thing, count = match.group(1), number_of(answer)
+        if count == 0 or normalise(answer) in ("no", "none"):
+            return f"no {thing}"
+        if count is not None:
+            return f"{answer} {_singular(thing) if count == 1 else thing}"
     if normalise(answer) in ("yes", "no"):
         if match := _THERE.match(asked):
             there = normalise(answer) == "yes"
@@ -307,10 +319,10 @@ def _lower_first(question: str) -> str:
 
 
 def pool_answers(pools: dict[str, list[str]], question: str, answer: str, limit: int = 500) -> None:
-    """Add an answer to the pool of its type, in place, unless it is full, has it, or it is no fit."""
+    """Add an answer to the pool of its type, in place, where it fits and there is room."""
     kind = answer_type(question, answer)
-    pool = pools.setdefault(kind, [])
-    if len(pool) == limit or kind == "choice" or not fits(answer, kind):
+    if kind == "choice" or not answer.strip() or not fits(answer, kind):
         return
-    if normalise(answer) and not any(same(answer, other) for other in pool):
+    pool = pools.setdefault(kind, [])
+    if len(pool) < limit and not any(same(answer, other) for other in pool):
         pool.append(answer)

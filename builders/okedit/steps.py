@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from builders.images.aspects import aspects_of
 from builders.images.protocol import ImageGenerator, ImageKind, ImageRequest, ImageResult
 from builders.okedit import tasks
 from builders.okedit.draft import Answer, Draft, Picture, Question
-from builders.okedit.words import same
+from builders.okedit.words import TWO_ANSWERS, normalise, same, states
 from builders.okedit.world import NegativePlan, World
 from builders.seeds import seed_for
 from builders.steps import Problem
 from builders.text.protocol import TextGenerator, TextRequest, TextResult, TextTask
 from schemas.images import EncodedImage, ImageError, fingerprint
 from schemas.records import Provenance
+
+Choice = TypeVar("Choice", bound=str)
 
 _ATTEMPTS = 4
 """How often pictures that look like others of the record are drawn again."""
@@ -66,7 +68,7 @@ class Rephrase:
         for i, result in zip(short, results, strict=True):
             made[i] = _text_problem(self.name, column, result) or cut[i].with_(
                 _made_by(result, cut[i], f"{column}.rephrase"),
-                **{field: (*getattr(cut[i], field), *_output(result).rephrasings)},
+                **{field: (*getattr(cut[i], field), *map(str.strip, _output(result).rephrasings))},
             )
         return made
 
@@ -142,18 +144,27 @@ class EditTypeVote:
 
     def _count(self, draft: Draft, results: Sequence[TextResult[tasks.Vote]]) -> Draft | Problem:
         votes = [result.output for result in results if result.output is not None]
-        if 2 * len(votes) <= self.votes:
-            problem = _text_problem(self.name, "edit_type", results[0])
-            return problem or Problem("text", "edit_type", "too few votes were cast")
-        edit_type = Counter(vote.edit_type for vote in votes).most_common(1)[0][0]
-        scope = draft.scope or Counter(vote.scope for vote in votes).most_common(1)[0][0]
+        counted = next((result for result in results if result.output is not None), results[0])
+        edit_type = self._majority([vote.edit_type for vote in votes])
+        scope = draft.scope or self._majority([vote.scope for vote in votes])
+        if edit_type is None or scope is None:
+            failed = next(
+                (_text_problem(self.name, "edit_type", r) for r in results if r.error), None
+            )
+            return failed or Problem("text", "edit_type", "no answer has a majority of the votes")
+        voted = ("edit_type",) if draft.scope else ("edit_type", "scope")
         return draft.with_(
-            _made_by(results[0], draft, "edit_type"),
+            *(_made_by(counted, draft, field) for field in voted),
             edit_type=edit_type,
             scope=scope,
             edit_type_votes=tuple(vote.edit_type for vote in votes),
             edit_type_reason=next(v.reason for v in votes if v.edit_type == edit_type),
         )
+
+    def _majority(self, votes: Sequence[Choice]) -> Choice | None:
+        """What more than half of all votes say, those that were not cast included."""
+        counted = Counter(votes).most_common(1)
+        return counted[0][0] if counted and 2 * counted[0][1] > self.votes else None
 
 
 @dataclass(frozen=True)
@@ -166,13 +177,13 @@ class ThirdAnswer:
     def __call__(self, drafts: Sequence[Draft]) -> list[Draft | Problem]:
         """Fill in `third` and `third_object`.
 
-        A question with two answers in all, yes and no, has no third one and goes without.
+        A question with two answers in all, such as yes and no, has no third one and goes without.
         """
         made = _fill(
             self,
             tasks.THIRD_ANSWER,
             drafts,
-            lambda d: d.third is None and d.answer_type != "yes/no",
+            lambda d: d.third is None and d.answer_type not in TWO_ANSWERS,
             lambda d: {
                 "question": d.question,
                 "old": d.old.text,
@@ -398,9 +409,10 @@ class FurtherQuestions:
             results = _ask(self.text, task, asked, [_about(d) for d in asked], kind)
             for i, result in zip(open_, results, strict=True):
                 if result.output is not None:
+                    asked_for = _questions(made[i], kind, result.output)
                     made[i] = made[i].with_(
-                        _made_by(result, made[i], f"probes.{kind}"),
-                        questions=(*made[i].questions, *_questions(made[i], kind, result.output)),
+                        *(_made_by(result, made[i], f"probes.{q.kind}") for q in asked_for),
+                        questions=(*made[i].questions, *asked_for),
                     )
         return list(made)
 
@@ -444,9 +456,10 @@ def distinct_answers(draft: Draft) -> Problem | None:
 
 def question_keeps_answer(draft: Draft) -> Problem | None:
     """Rejects a question that states the new answer and so needs no edit."""
-    words = f" {draft.question.casefold()} "
-    new = _new(draft).text.casefold()
-    if draft.answer_type != "yes/no" and len(new) > 3 and f" {new} " in words:
+    new = normalise(_new(draft).text)
+    # Either-or questions name both answers, and "many" is in every "How many".
+    fair = draft.answer_type in (*TWO_ANSWERS, "number") or " or " in draft.question.casefold()
+    if not fair and len(new) > 3 and states(draft.question, new):
         return Problem("answer_in_question", "requests.prompt", "states the new answer")
     return None
 

@@ -21,13 +21,14 @@ NUMBERS = (
     "nineteen", "twenty",
 )  # fmt: skip
 
+TWO_ANSWERS = ("yes/no", "choice")
+"""Types of answers of which there are two in all, so that a third one does not exist."""
+
 _VERB = r"(?:is|are|was|were|do|does|did|can|could|will|would|might|may|should|has|have|had)\b"
 _WHICH = r"^(?:(?:in|on|at|to|from|of|for|by|with|about|during|under) )?(?:what|which) "
 _KINDS = r"(?:kinds?|types?|sorts?|breeds?|brands?|styles?|makes?|species|variety)(?: of)? "
 _COUNT = re.compile(r"^how many\b")
-_COLOUR = re.compile(
-    _WHICH + r"(?:two |other )?colou?rs?\b|^what(?:'s| is| are) the colou?rs? of\b"
-)
+_COLOUR = re.compile(_WHICH + r"colou?rs?\b|^what(?:'s| is| are) the colou?rs? of\b")
 _NOUN_HEADS = (
     re.compile(_WHICH + _KINDS + rf"(?!{_VERB})(\w+)"),
     re.compile(_WHICH + rf"(?!{_VERB})(\w+)"),
@@ -114,6 +115,13 @@ def fits(answer: str, kind: str) -> bool:
     if kind == "colour":
         return any(word in COLOURS for word in re.findall(r"\w+", text))
     return (text in ("yes", "no")) == (kind == "yes/no")
+
+
+def unquoted(text: str) -> str:
+    """A text without outer spaces and without one pair of quotation marks around all of it."""
+    text = text.strip()
+    wrapped = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip() if wrapped and text[0] not in text[1:-1] else text
 
 
 def states(text: str, words: str) -> bool:

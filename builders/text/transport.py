@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -40,17 +41,25 @@ _REFUSALS = {
     404: "does not know this model or address",
 }
 
+_POLICY_CODE = re.compile(r"content_?(?:policy|filter)|moderation|ResponsibleAI", re.IGNORECASE)
+_POLICY_WORDS = re.compile(
+    r"safety system|content (?:policy|filter|management|moderation)", re.IGNORECASE
+)
+
 
 class CallFailed(Exception):  # noqa: N818
     """One request failed for good, others may succeed; the message is one clause.
 
     Attributes:
         status: The HTTP status, or None when nothing was answered.
+        refused: Whether the server refused this content for what it says, so that the failure
+            tells nothing of other requests.
     """
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    def __init__(self, reason: str, status: int | None = None, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.status = status
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class _Failure:
     status: int | None = None
     again: bool = False
     fatal: bool = False
+    refused: bool = False
     unreached: bool = False
     pause: float | None = None
 
@@ -146,14 +156,19 @@ class Transport:
         reason = outcome.reason if tries == 1 else f"{outcome.reason} ({tries} tries)"
         if outcome.unreached and self._answered_at < began:
             self._stop(EndpointError(f"cannot reach {self._settings.base_url}: {reason}"))
-        raise CallFailed(reason, outcome.status)
+        raise CallFailed(reason, outcome.status, refused=outcome.refused)
 
     def give_up(self, failure: CallFailed) -> None:
         """Counts a request that failed; too many with no success between stop the build.
 
+        A refusal of content does not count: the server works and read the request.
+
         Raises:
             EndpointError: This was one too many.
         """
+        if failure.refused:
+            self._failed_in_a_row = 0
+            return
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _DEAD_AFTER:
             self._stop(
@@ -202,6 +217,8 @@ class Transport:
         if body.get("param"):
             said = f"{said} (parameter {self._settings.clean(str(body['param']))})"
         text = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+        if _refuses_content(status, body, said):
+            return _Failure(f"the server refused the content ({text})", status, refused=True)
         if status in _REFUSALS:
             return _Failure(f"{_REFUSALS[status]} ({text})", status=status, fatal=True)
         if error.code == "insufficient_quota":
@@ -252,6 +269,20 @@ class Transport:
     def _raise_fatal(self) -> None:
         if self._fatal is not None:
             raise type(self._fatal)(self._fatal.reason, file=self._fatal.file)
+
+
+def _refuses_content(status: int, body: Mapping[str, object], said: str) -> bool:
+    """Whether an error is about what the request says: a code of the error or of its cause.
+
+    A 403 without such a code is about who asks, whatever its words.
+    """
+    if status not in (400, 403, 422):
+        return False
+    inner = body.get("inner_error") or body.get("innererror")
+    codes = [body.get("code"), inner.get("code") if isinstance(inner, Mapping) else None]
+    if any(_POLICY_CODE.search(str(code)) for code in codes):
+        return True
+    return status != 403 and _POLICY_WORDS.search(said) is not None
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from builders.definition import Row
 from builders.okedit.draft import Answer, Draft
 from builders.okedit.sources.fields import FieldError, text, texts
-from builders.okedit.sources.photos import PhotoWorld
+from builders.okedit.sources.photos import PhotoWorld, copied
 from builders.okedit.sources.survey import Survey
 from builders.okedit.words import answer_type
 from builders.seeds import content_id
@@ -194,12 +194,13 @@ class HubWorld(PhotoWorld):
             old=Answer(first, tuple(others)),
             answer_type=answer_type(fields["question"], first),
         )
+        draft = draft.with_(*copied(draft))
         if "new" in fields:
-            copied = Provenance("requests.target_new", self.name, "source")
-            draft = draft.with_(copied, new=Answer(fields["new"]))
+            origin = Provenance("requests.target_new", self.name, "source")
+            draft = draft.with_(origin, new=Answer(fields["new"]))
         if fields.get("rephrasings"):
-            copied = Provenance("probes.rephrase", self.name, "source")
-            draft = draft.with_(copied, rephrasings=tuple(fields["rephrasings"]))
+            origin = Provenance("probes.rephrase", self.name, "source")
+            draft = draft.with_(origin, rephrasings=tuple(fields["rephrasings"]))
         return draft
 
 

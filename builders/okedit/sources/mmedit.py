@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from builders.definition import Row
 from builders.okedit.draft import Answer, Draft, Picture, Question
 from builders.okedit.sources.photos import PhotoWorld
 from builders.okedit.sources.survey import Survey
-from builders.okedit.words import answer_type, normalise, same
+from builders.okedit.words import answer_type, normalise, same, unquoted
 from builders.seeds import content_id
 from builders.steps import Problem, Reject
 from schemas.errors import InputError
@@ -19,9 +20,11 @@ from schemas.formats import FORMATS
 from schemas.formats.core import ReadContext
 from schemas.formats.files import read_rows
 from schemas.layout import sha256_of
-from schemas.records import EditRecord, Probe, Provenance
+from schemas.records import EditRecord, EditRequest, Probe, Provenance, Sample
 
 FORMAT = FORMATS["mmedit"]
+
+_PREFACE = re.compile(r"^(?:rewritten|rephrased) question:\s*", re.I)
 
 
 @dataclass
@@ -98,11 +101,12 @@ def draft_of(given: EditRecord, row: Row, source: str) -> Draft:
     """What a foreign record says, as the start of one of ours."""
     request = given.requests[0]
     assert request.target_true is not None
-    rephrasings = _prompts(given, "rephrase", but=(request.prompt,))
-    editor = tuple(
-        sample.prompt
-        for sample in request.positives
-        if not any(same(sample.prompt, p) for p in (request.prompt, *rephrasings))
+    rephrasings = _distinct(
+        (prompt for probe in given.of_kind("rephrase") for prompt in probe.prompts),
+        but=(request.prompt,),
+    )
+    editor = _distinct(
+        (sample.prompt for sample in request.positives), but=(request.prompt, *rephrasings)
     )
     questions = [
         Question(p.kind, p.prompts[0], _answer(p))
@@ -123,16 +127,16 @@ def draft_of(given: EditRecord, row: Row, source: str) -> Draft:
         source=source,
         question=request.prompt,
         image=request.image,
-        old=Answer(request.target_true),
+        old=Answer(request.target_true.strip()),
         answer_type=answer_type(request.prompt, request.target_true),
         subject=request.subject,
-        new=Answer(request.target_new, request.target_new_aliases),
+        new=Answer(request.target_new.strip(), request.target_new_aliases),
         rephrasings=rephrasings,
         editor_rephrasings=editor,
         rephrased_images=tuple(
             Picture(image) for p in given.of_kind("image_rephrase") for image in p.images
         ),
-        given_negatives=request.negatives,
+        given_negatives=_negatives(request),
         unrelated=pictures[0] if pictures else None,
         questions=tuple(questions),
         provenance=tuple(Provenance(name, source, "source") for name in copied),
@@ -140,16 +144,32 @@ def draft_of(given: EditRecord, row: Row, source: str) -> Draft:
     )
 
 
-def _prompts(given: EditRecord, kind: str, but: tuple[str, ...]) -> tuple[str, ...]:
-    """Distinct prompts of the probes of one kind, without some."""
+def _distinct(prompts: Iterable[str], but: tuple[str, ...]) -> tuple[str, ...]:
+    """Distinct prompts without some, freed of what the model that wrote them said around them.
+
+    One that spans lines or quotes the question is its chatter as a whole and left out.
+    """
     seen = {normalise(text) for text in but}
     found = []
-    for probe in given.of_kind(kind):
-        for prompt in probe.prompts:
-            if normalise(prompt) not in seen:
-                seen.add(normalise(prompt))
-                found.append(prompt)
+    for prompt in (unquoted(_PREFACE.sub("", unquoted(text))) for text in prompts):
+        chatter = "\n" in prompt or f'"{but[0]}' in prompt
+        if not chatter and normalise(prompt) not in seen:
+            seen.add(normalise(prompt))
+            found.append(prompt)
     return tuple(found)
+
+
+def _negatives(request: EditRequest) -> tuple[Sample, ...]:
+    """The samples to keep apart, where there is something to tell them apart by.
+
+    They ask the edited question about a picture that is not in the data (BalancEdit takes a black
+    one). Without the edited picture they would contradict the edit word for word.
+    """
+    if request.image is None:
+        return ()
+    taken = (request.target_new, request.target_true or "")
+    samples = (replace(sample, answer=unquoted(sample.answer)) for sample in request.negatives)
+    return tuple(s for s in samples if not any(same(s.answer, answer) for answer in taken))
 
 
 def _answer(probe: Probe) -> Answer | None:

@@ -11,7 +11,7 @@ from typing import Any
 from builders.definition import Row
 from builders.okedit.draft import Answer, Draft
 from builders.okedit.sources.fields import FieldError, text, whole
-from builders.okedit.sources.photos import PhotoWorld
+from builders.okedit.sources.photos import PhotoWorld, copied
 from builders.okedit.sources.survey import Survey
 from builders.okedit.words import answer_type
 from builders.steps import Problem, Reject
@@ -111,7 +111,7 @@ class OkVqaWorld(PhotoWorld):
         if isinstance(image, Problem):
             return image
         (first, _), *others = row.fields["answers"]
-        return Draft(
+        draft = Draft(
             id=row.id,
             row=row.row,
             source=self.name,
@@ -120,6 +120,7 @@ class OkVqaWorld(PhotoWorld):
             old=Answer(first, tuple(a for a, votes in others if votes >= MIN_VOTES)),
             answer_type=answer_type(row.fields["question"], first),
         )
+        return draft.with_(*copied(draft))
 
 
 def _answers(row: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from builders.atlas.facts import load_atlas
@@ -18,6 +18,7 @@ from builders.seeds import seed_for
 from builders.steps import Problem
 from schemas.formats.images import ImageFolder, MissingImageError
 from schemas.images import EncodedImage, ImageError
+from schemas.records import Provenance
 
 
 class PhotoWorld:
@@ -86,8 +87,14 @@ class PhotoWorld:
         )
         plans: list[NegativePlan] = []
         for candidate, grade in chosen:
+            if len(plans) == wanted:
+                break
+            if any(same(candidate.answer, a) for a in (*draft.old.all, *draft.new.all)):
+                continue
+            if _asked(candidate.question, draft):
+                continue
             image = self.picture(candidate.image)
-            if not isinstance(image, EncodedImage) or len(plans) == wanted:
+            if not isinstance(image, EncodedImage):
                 continue
             asked_here = same(candidate.question, draft.question)
             plans.append(
@@ -111,12 +118,13 @@ class PhotoWorld:
         """Pictures of other rows with the same question and the same answer."""
         if self._drawn:
             return None
+        used = _paths(draft)
         alike = [
             candidate
             for candidate in self._candidates
             if same(candidate.question, draft.question)
             and same(candidate.answer, draft.old.text)
-            and candidate.image not in _paths(draft)
+            and candidate.image not in used
         ]
         random.Random(seed).shuffle(alike)
         found: list[Picture] = []
@@ -128,12 +136,14 @@ class PhotoWorld:
 
     def unrelated(self, draft: Draft, seed: int) -> Picture | None:
         """A picture of another row with that row's own question, which asks for another kind."""
+        used = _paths(draft)
         others = [
             candidate
             for candidate in self._candidates
             if candidate.answer_type != draft.answer_type
             and not same(candidate.question, draft.question)
-            and candidate.image not in _paths(draft)
+            and not _asked(candidate.question, draft)
+            and candidate.image not in used
         ]
         rng = random.Random(seed)
         for candidate in rng.sample(others, min(4, len(others))):
@@ -146,6 +156,13 @@ class PhotoWorld:
     def text_question(self, draft: Draft, seed: int) -> Question:
         """A question of general knowledge."""
         return trivia_question(draft, seed)
+
+
+def copied(draft: Draft, *fields: str) -> Iterator[Provenance]:
+    """The origin of fields that a row of the source gave."""
+    pictured = ("requests.image",) if draft.image else ()
+    for field in ("requests.prompt", "requests.target_true", *pictured, *fields):
+        yield Provenance(field, draft.source, "source")
 
 
 def trivia_question(draft: Draft, seed: int) -> Question:
@@ -161,4 +178,20 @@ def trivia_question(draft: Draft, seed: int) -> Question:
 
 
 def _paths(draft: Draft) -> set[str]:
-    return {draft.image.path} if draft.image and draft.image.path else set()
+    """Paths of all pictures that the record has so far, whoever sees them."""
+    pictures = (
+        *draft.rephrased_images,
+        *draft.other_instances,
+        *(picture for _, picture in draft.editor_pictures),
+        *draft.negatives,
+        *draft.editor_negatives,
+        *((draft.unrelated,) if draft.unrelated else ()),
+    )
+    images = (draft.image, *(picture.image for picture in pictures))
+    return {image.path for image in images if image and image.path}
+
+
+def _asked(question: str, draft: Draft) -> bool:
+    """Whether the record asks this about another picture; editors and probes share no question."""
+    others = (*draft.editor_negatives, *((draft.unrelated,) if draft.unrelated else ()))
+    return any(other.question and same(question, other.question) for other in others)
