@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import contextlib
 import multiprocessing
 import os
 import signal

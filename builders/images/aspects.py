@@ -2,9 +2,9 @@
 
 | aspect | asked about by | spoilt by |
 |---|---|---|
-| colour | colours, dark, bright, ripe, breed, weather, time of day | hue, saturation, strong light |
-| side | left, right, facing, hand, clock, order, place, leaning | mirror, crop, perspective, rotation |
-| text | say, sign, name, brand, number on, time, city, sharpness | mirror, crop, blur, perspective |
+| colour | colours, dark, bright, ripe, breed, weather | hue, saturation, strong light |
+| side | left, right, facing, hand, clock, order, leaning | mirror, crop, perspective, turn |
+| text | say, sign, name, brand, number, time, sharpness | mirror, crop, blur, perspective |
 | count | how many, numbers, any, alone, is there, can you see | crop, blur, perspective |
 
 The rules err on the side of protecting too much: a picture that changes less is a weaker sample, a

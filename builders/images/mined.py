@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+
+from schemas.rules import normalised
 
 HARD, MEDIUM, EASY = "same_question", "same_type", "other_type"
 """Grades: asked the same question; asked for the same kind of answer; asked something else."""
 
 GRADES = (HARD, MEDIUM, EASY)
+
+_ARTICLE = re.compile(r"^(?:a|an|the) (?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ def choose(
     for found in graded.values():
         rng.shuffle(found)
     chosen: list[tuple[Candidate, str]] = []
-    images, answers = set(), set()
+    images: set[str] = set()
+    answers: set[str] = set()
     while len(chosen) < n and any(graded.values()):
         for grade, found in graded.items():
             while found and len(chosen) < n:
@@ -87,4 +93,4 @@ def choose(
 
 
 def _key(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(" .?!")
+    return _ARTICLE.sub("", normalised(text))

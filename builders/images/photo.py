@@ -112,9 +112,8 @@ def _compression(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 def _exposure(picture: Image.Image, rng: random.Random) -> Image.Image:
     """A tenth more or less light at most: no colour gets another name by it."""
-    return ImageEnhance.Brightness(picture).enhance(
-        1 + rng.choice((-1, 1)) * rng.uniform(0.06, 0.1)
-    )
+    change = rng.choice((-1, 1)) * rng.uniform(0.06, 0.10)
+    return ImageEnhance.Brightness(picture).enhance(1 + change)
 
 
 def _frame(picture: Image.Image, rng: random.Random) -> Image.Image:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from builders.text.protocol import digest_of
 
 TEMPLATE = (
-    "A realistic photograph of {phrase}. An everyday scene in natural light, with everything named "
-    "clearly in view. No caption, no watermark, no border."
+    "A realistic photograph of {phrase}, an everyday scene in natural light, clearly in view."
 )
-"""Asks for what VQA pictures are, snapshots, rather than for what models like to draw. Writing is
-not forbidden as such: a phrase may be about a sign."""
+"""Asks for what VQA pictures are, snapshots, rather than for what models like to draw. It says
+what to show and nothing of what to avoid: small models draw what they read."""
 
 CANNOT_VARY = "a text-to-image model cannot vary a given picture"
 """Why a request for a changed picture fails."""

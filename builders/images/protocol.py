@@ -98,12 +98,15 @@ class WithFallback:
 
     def generate(self, requests: Sequence[ImageRequest]) -> list[ImageResult]:
         """See `ImageGenerator.generate`."""
-        results = self._primary.generate(requests)
+        results = list(self._primary.generate(requests))
         failed = [i for i, result in enumerate(results) if result.image is None]
         if failed:
             seconds = self._secondary.generate([requests[i] for i in failed])
             for i, second in zip(failed, seconds, strict=True):
-                results[i] = replace(second, fallback=True)
+                error = second.error and (
+                    f"{results[i].error}; then {second.generator}: {second.error}"
+                )
+                results[i] = replace(second, error=error, fallback=True)
         return results
 
     def close(self) -> None:

@@ -245,7 +245,6 @@ def pass_suite(patch: pytest.MonkeyPatch, hooks: Hooks | None = None) -> None:
         return Report(checks=Counter({"data_set_is_not_empty": min(1, stats.num_rows)}))
 
     patch.setattr(pipeline, "run_suite", _noted(hooks or Hooks(), "suite", run_suite))
-    patch.setattr(pipeline, "preload", lambda: None)
 
 
 def files_of(folder: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ from tests.builders.okedit.support import (
     without_provenance,
 )
 
+GIVEN = '[columns]\nquestion = "q"\nanswer = "a"\n'
 COLUMNS = {"question": "q", "answer": "a", "image": "img", "id": "key"}
 
 
@@ -173,12 +174,8 @@ def test_a_whole_build_keeps_what_the_columns_give(tmp_path: Path) -> None:
     [
         ("[dataset\npath=", None, "is not TOML"),
         ("", "dataset", "field required"),
-        ('[dataset]\npath = "x.jsonl"\n[columns]\nquestion = "q"\n', "columns.answer", "required"),
-        (
-            '[dataset]\npath = "x"\n[columns]\nquestion = "q"\nanswer = "a"\ncolour = "c"\n',
-            "columns.colour",
-            "not permitted",
-        ),
+        ('[dataset]\npath = "x"\n[columns]\nquestion = "q"\n', "columns.answer", "required"),
+        (f'[dataset]\npath = "x"\n{GIVEN}colour = "c"\n', "columns.colour", "not permitted"),
         (
             '[dataset]\npath = 3\n[columns]\nquestion = "q"\nanswer = "a"\n',
             "dataset.path",

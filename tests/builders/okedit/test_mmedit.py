@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from builders.definition import Row
-from builders.okedit.draft import Draft
+from builders.okedit.draft import Answer, Draft
 from builders.okedit.options import Options
 from builders.okedit.sources.mmedit import MmeditSource
 from builders.okedit.words import normalise, same
@@ -61,10 +61,12 @@ def test_what_the_row_gives_is_kept(tmp_path: Path) -> None:
     assert made.rephrasings == (row["rephrase"],)
     assert made.editor_rephrasings == (row["rephrased_questions_train"][0],)
     assert [s.answer for s in made.given_negatives] == ["unicorn"]
-    assert made.image and made.image.path == row["image"]
+    assert made.image is not None
+    assert made.image.path == row["image"]
     assert [p.image.path for p in made.rephrased_images] == [row["image_rephrase"]]
-    assert made.unrelated and made.unrelated.question == row["m_loc_q"]
-    assert made.unrelated.answer and made.unrelated.answer.text == "bread"
+    assert made.unrelated is not None
+    assert made.unrelated.question == row["m_loc_q"]
+    assert made.unrelated.answer == Answer("bread")
     assert [(q.kind, q.prompt) for q in made.questions] == [("text", row["loc"])]
 
 

@@ -146,7 +146,8 @@ def test_a_whole_build(vqa: Vqa, tmp_path: Path) -> None:
             assert not {*probe.answers} & {answer, request.target_new}
         shown = {p.images[0].path for p in negatives}
         assert len(shown) == 3
-        assert request.image and request.image.path not in shown
+        assert request.image is not None
+        assert request.image.path not in shown
         assert not shown & {s.image.path for s in request.negatives if s.image}
         assert record.of_kind("image_augmented")
 
