@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -48,7 +49,11 @@ class Bars:
 
     @contextlib.contextmanager
     def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A phase with its own bar."""
+        """A phase with its own bar, or with a line when it is done."""
+        if not self._console.is_terminal:
+            with self._line(name) as tick:
+                yield tick
+            return
         with RichProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -62,6 +67,20 @@ class Bars:
         ) as bars:
             task = bars.add_task(name, total=total)
             yield lambda rows: bars.advance(task, rows)
+
+    @contextlib.contextmanager
+    def _line(self, name: str) -> Iterator[Callable[[int], None]]:
+        began, counted = time.monotonic(), 0
+
+        def tick(rows: int) -> None:
+            nonlocal counted
+            counted += rows
+
+        yield tick
+        rows = f"{counted:,} rows in " if counted else ""
+        self._console.print(
+            f"{name}: {rows}{time.monotonic() - began:.1f} s", highlight=False, soft_wrap=True
+        )
 
 
 class _Rate(ProgressColumn):

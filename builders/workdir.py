@@ -74,7 +74,7 @@ class WorkDir:
         """
         while True:
             self.root.mkdir(parents=True, exist_ok=True)
-            with self._lock.open("w") as file:
+            with self._lock.open("a") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

@@ -227,7 +227,8 @@ class _Session(Session[_Ask, _Drawn]):
                 " themselves (b64_json) were asked for"
             )
         try:
-            data = base64.b64decode(text.partition(";base64,")[2] or text, validate=True)
+            encoded = "".join((text.partition(";base64,")[2] or text).split())
+            data = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             raise ImageError("the answer's picture is not base64") from None
         return verified(data, long_side)

@@ -15,6 +15,7 @@ from builders.card import render_card
 from builders.definition import Build
 from builders.executor import LocalExecutor
 from builders.images.protocol import ImageGenerator, ImageRequest, ImageResult
+from builders.images.protocol import WithFallback as FallbackImages
 from builders.okedit import scope, tasks
 from builders.okedit.offline import OfflineTextGenerator
 from builders.okedit.options import NAMES, Options
@@ -44,6 +45,9 @@ ALL_TASKS: tuple[TextTask[Any], ...] = (
     tasks.FACT,
 )
 
+IMAGE_TIMEOUT = 300.0
+"""Seconds that one picture may take: hosted models need up to two minutes, local ones longer."""
+
 
 @dataclass(frozen=True)
 class Models:
@@ -53,7 +57,8 @@ class Models:
         text: The endpoint that writes text.
         images: The endpoint that draws pictures.
         diffusers: Folder or Hub id of a local text-to-image pipeline.
-        cache: The file of cached answers, or None for the user's cache folder.
+        cache: The file of cached answers, with `.images.sqlite` beside it for pictures, or None
+            for the user's cache folder.
         max_requests: Text and image requests that the build may send in all.
     """
 
@@ -95,7 +100,13 @@ class Models:
             if options.images == "diffusers":
                 diffusers = named
             else:
-                images = EndpointSettings.resolve(model=named, base_url=base_url, api_key=api_key)
+                images = EndpointSettings.resolve(
+                    model=named,
+                    base_url=base_url,
+                    api_key=api_key,
+                    concurrency=concurrency,
+                    timeout=IMAGE_TIMEOUT,
+                )
         return cls(text, images, diffusers, cache, max_requests)
 
     def describe(self, options: Options) -> dict[str, Any]:
@@ -156,6 +167,9 @@ def build(
     Raises:
         InputError: If an input, the folder or a generator cannot be used.
     """
+    for endpoint in (models.text, models.images):
+        if endpoint is not None:
+            endpoint.require_key()  # before anything is written
     definition = define(options, models, workers)
     prepare = None
     if batch:
@@ -314,15 +328,24 @@ class DrawnBeside:
 def _open_images(
     options: Options, models: Models, workers: int, offline: ImageGenerator, work: Path
 ) -> ImageGenerator:
+    model: ImageGenerator
     if models.images is not None:
         from builders.images.endpoint import OpenAIImageGenerator
 
-        raise NotImplementedError(OpenAIImageGenerator)
-    if models.diffusers is not None:
+        share = max(1, models.images.concurrency // workers)
+        model = OpenAIImageGenerator(
+            replace(models.images, concurrency=share),
+            cache_path=models.cache and models.cache.with_suffix(".images.sqlite"),
+            budget=RequestBudget(work / "requests.sqlite", models.max_requests),
+        )
+    elif models.diffusers is not None:
         from builders.images.diffusion import DiffusersGenerator
 
-        raise NotImplementedError(DiffusersGenerator)
-    return offline
+        model = DiffusersGenerator(models.diffusers)
+    else:
+        return offline
+    drawn = DrawnBeside(model, offline)
+    return FallbackImages(drawn, offline) if options.fallback else drawn
 
 
 def _card(manifest: Manifest) -> str:

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -22,10 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from builders import pipeline
 from builders.definition import Build, Row
@@ -41,7 +40,7 @@ from schemas.findings import Report
 from schemas.layout import Layout, sha256_of
 from schemas.manifest import Manifest, Rules
 from schemas.records import EditRecord
-from tests.factories import RULES, encode, make_record
+from tests.factories import RULES, make_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,7 +143,6 @@ class ToyRecipe:
     context: dict[str, Any]
     spool: Path
     hooks: Hooks
-    size: int
 
     @property
     def steps(self) -> Sequence[Step[ToyDraft]]:
@@ -169,10 +167,9 @@ class ToyRecipe:
             request = dataclasses.replace(request, target_new=" spaced ")
         if flaw == "wordy":
             request = dataclasses.replace(request, target_new="so " * 1000 + "many words")
-        if flaw == "large" or self.size:
-            size = self.size or 512
-            noise = np.random.default_rng(draft.row.row).integers(0, 256, (size, size, 3), np.uint8)
-            request = dataclasses.replace(request, image=encode(Image.fromarray(noise)))
+        if flaw == "large":  # over a megabyte that does not compress
+            noise = random.Random(draft.row.row).randbytes(1_200_000).hex()
+            record = dataclasses.replace(record, extra=json.dumps({"noise": noise}))
         return dataclasses.replace(record, requests=(request,))
 
     def close(self) -> None:
@@ -185,9 +182,9 @@ def _distaste(draft: ToyDraft) -> Problem | None:
     return None
 
 
-def open_toy(hooks: Hooks, size: int, context: dict[str, Any], work: Path) -> ToyRecipe:
+def open_toy(hooks: Hooks, context: dict[str, Any], work: Path) -> ToyRecipe:
     hooks.reach("open")
-    return ToyRecipe(context, WorkDir(work).spool, hooks, size)
+    return ToyRecipe(context, WorkDir(work).spool, hooks)
 
 
 def toy_build(
@@ -199,7 +196,6 @@ def toy_build(
     shard_rows: int = 5,
     chunk_rows: int = 2,
     rules: Rules = RULES,
-    size: int = 0,
     arguments: dict[str, Any] | None = None,
 ) -> Build[ToyDraft]:
     """A data set of `rows` rows, in shards of five."""
@@ -211,7 +207,7 @@ def toy_build(
         split="test",
         rules=rules,
         source=ToySource(rows, seed, flaws or {}, hooks),
-        open_recipe=functools.partial(open_toy, hooks, size),
+        open_recipe=functools.partial(open_toy, hooks),
         arguments=arguments or {"seed": seed},
         generators={"text": {"generator": "toy"}},
         card=functools.partial(_card, hooks),
@@ -312,7 +308,7 @@ def main(out: str, arguments: str) -> int:
 
     Args:
         out: The output folder.
-        arguments: JSON with `rows`, `seed`, `size`, `flaws`, `workers`, `folder`, `moment`,
+        arguments: JSON with `rows`, `seed`, `flaws`, `workers`, `folder`, `moment`,
             `action`, `file_limit` (bytes), all optional.
     """
     given = json.loads(arguments)
@@ -327,8 +323,7 @@ def main(out: str, arguments: str) -> int:
     patch.setattr(Manifest, "write", _noted(hooks, "manifest", Manifest.write))
     patch.setattr(os, "fsync", _noted(hooks, "fsync", os.fsync))
     flaws = {int(row): flaw for row, flaw in given.get("flaws", {}).items()}
-    size, rows = given.get("size", 0), given.get("rows", 17)
-    build = toy_build(rows, given.get("seed", 0), flaws, hooks, size=size)
+    build = toy_build(given.get("rows", 17), given.get("seed", 0), flaws, hooks)
     try:
         build_toy(
             build,

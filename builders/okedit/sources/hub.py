@@ -205,11 +205,19 @@ class HubWorld(PhotoWorld):
 
 
 def _local_files(dataset: DatasetTable, columns_file: Path) -> list[Path]:
-    """The local files that a path means, sorted; none where it names a data set on the Hub."""
+    """The local files that a path means, sorted; none where it names a data set on the Hub.
+
+    Raises:
+        InputError: If it names a file that is not there.
+    """
     path = columns_file.parent / dataset.path
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.suffix in _READERS)
-    return [path] if path.suffix in _READERS else []
+    if path.suffix not in _READERS:
+        return []
+    if not path.is_file():
+        raise InputError("does not exist", file=path)
+    return [path]
 
 
 def _stream(mapping: ColumnMap, columns_file: Path) -> Iterator[dict[str, Any]]:
@@ -217,9 +225,6 @@ def _stream(mapping: ColumnMap, columns_file: Path) -> Iterator[dict[str, Any]]:
 
     dataset = mapping.dataset
     files = _local_files(dataset, columns_file)
-    missing = next((path for path in files if not path.is_file()), None)
-    if missing is not None:
-        raise InputError("does not exist", file=missing)
     try:
         if files:
             reader = _READERS[files[0].suffix]

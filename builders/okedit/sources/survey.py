@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,9 @@ class Survey:
     _rows: int = 0
 
     def add(self, row: int, question: str, answer: str, image: str | None) -> None:
-        """Take note of one row."""
+        """Take note of one row, unless its text would spoil the records that it is lent to."""
+        if any(unicodedata.category(c) in ("Cc", "Cs") for c in question + answer):
+            return
         pool_answers(self.pools, question, answer)
         if image is None:
             return

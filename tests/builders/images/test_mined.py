@@ -12,9 +12,7 @@ LIKE = [
     Candidate(10 + i, "What color is the cat?", colour, "colour", f"like-{i}.jpg")
     for i, colour in enumerate(["black", "orange", "BLUE"])
 ]
-OTHER = [
-    Candidate(20 + i, "How many dogs?", str(i), "number", f"other-{i}.jpg") for i in range(4)
-]
+OTHER = [Candidate(20 + i, "How many dogs?", str(i), "number", f"other-{i}.jpg") for i in range(4)]
 ALL = SAME + LIKE + OTHER
 
 
@@ -72,7 +70,7 @@ def test_excluded_pictures_are_not_chosen() -> None:
 def test_the_seed_alone_decides_and_the_candidates_stay_as_they_are() -> None:
     before = list(ALL)
     assert mine(seed=5) == mine(seed=5)
-    assert ALL == before
+    assert before == ALL
     assert len({tuple(c.row for c, _ in mine(seed=seed)) for seed in range(20)}) > 3
 
 

@@ -250,6 +250,7 @@ def test_the_seed_alone_decides() -> None:
     assert len(set(answers)) > 1
     shuffled = {kind: list(reversed(pool)) for kind, pool in POOLS.items()}
     again = ask(tasks.COUNTERFACTUAL, pools=shuffled, **asked, seed=3)
+    assert again.output is not None
     assert again.output.answer == answers[3]
 
 

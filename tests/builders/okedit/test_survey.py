@@ -29,6 +29,14 @@ def test_it_gathers_answers_by_type_and_rows_with_a_picture() -> None:
     assert json.loads(json.dumps(survey.to_json())) == survey.to_json()
 
 
+@pytest.mark.parametrize("wild", ["bell\x07", "half \ud800", "two\nlines"])
+def test_a_row_that_will_be_rejected_lends_nothing_to_others(wild: str) -> None:
+    survey = Survey(0)
+    survey.add(0, wild, "3", "0.jpg")
+    survey.add(1, "How many?", wild, "1.jpg")
+    assert survey.to_json() == {"pools": {}, "candidates": []}
+
+
 def test_the_sample_stays_small_and_reaches_every_part_of_the_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
