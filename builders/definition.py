@@ -57,7 +57,10 @@ class Source(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Name, title, licence, files with digests and so on, for manifest and card."""
+        """Name, title, licence, files with digests and so on, for manifest and card.
+
+        `notes`, a list of sentences, says what users should know of its limits.
+        """
         ...
 
 

@@ -81,6 +81,8 @@ class LocalExecutor:
                     continue  # one spare task keeps workers from waiting for the parent
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
+            # The pool sees the death of the worker it started last only after one more task.
+            pool.submit(int)
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)

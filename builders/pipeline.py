@@ -259,13 +259,15 @@ def _finish(
     output.tidy(layout, build.split, plan["shards"])  # workers of a killed run may end after it
     write_json(layout.validation, report.to_json())
     write_parquet(layout.rejects, pa.Table.from_pylist(rejects, schema=_REJECT_SCHEMA))
+    source = dict(plan["source"])
+    notes = tuple(source.pop("notes", ()))
     manifest = Manifest(
         name=build.name,
         builder=build.builder,
         schema=build.schema.name,
         schema_version=build.schema.version,
         split=build.split,
-        source=plan["source"],
+        source=source,
         arguments={**build.arguments, "fingerprint": plan["fingerprint"]},
         generators=build.generators,
         rules=build.rules,
@@ -278,6 +280,7 @@ def _finish(
         versions=versions(),
         started=plan["started"],
         finished=_now(),
+        notes=notes,
     )
     write_text(layout.card, build.card(manifest))
     files = {p.name: sha256_of(p) for p in (layout.rejects, layout.validation, layout.card)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 50_000_000
 """Pixels above which an image is refused before it is decoded (a decompression bomb)."""
@@ -48,12 +48,16 @@ class EncodedImage:
     path: str | None = None
 
     def decode(self) -> Image.Image:
-        """The picture as RGB.
+        """The picture as RGB, turned the way its EXIF orientation says, as `datasets` shows it.
 
         Raises:
             ImageError: If the bytes are not a whole image of an accepted format and size.
         """
-        return _load(self.bytes, thumbnail=None)
+        picture = _load(self.bytes, thumbnail=None)
+        try:
+            return ImageOps.exif_transpose(picture)
+        except Exception:  # damaged EXIF surfaces as almost any type, and says nothing then
+            return picture
 
 
 @dataclass(frozen=True, slots=True)

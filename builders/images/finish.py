@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from schemas.images import EncodedImage, ImageError, fingerprint
 
@@ -40,11 +40,3 @@ def verified(data: bytes, long_side: int) -> EncodedImage:
         ImageError: It is no image, damaged, too large or blank.
     """
     return finish(EncodedImage(data, None).decode(), long_side)
-
-
-def upright(picture: Image.Image) -> Image.Image:
-    """The picture as its EXIF orientation says it is seen, which viewers and `datasets` follow."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged EXIF surfaces as almost any type, and says nothing then
-        return picture

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from builders.images.finish import LONG_SIDE, finish, upright
+from builders.images.finish import LONG_SIDE, finish
 from builders.images.protocol import Aspect, ImageRequest, ImageResult
 from schemas.images import EncodedImage, ImageError, fingerprint
 
@@ -62,17 +64,22 @@ def _perspective(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _rotate(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Turns by two to five degrees; the corners that come free show the mean colour."""
+    """Turns by two to five degrees; nothing leaves the frame, and edges run on into its corners."""
     angle = rng.choice((-1, 1)) * rng.uniform(2, 5)
-    return picture.rotate(
-        angle, Image.Resampling.BICUBIC, expand=True, fillcolor=_mean_colour(picture)
-    )
+    width, height = picture.size
+    # On a wide margin that repeats the edge, so that the corners that come free are not empty.
+    x, y = 2 + math.ceil(0.1 * height), 2 + math.ceil(0.1 * width)
+    wide = np.pad(np.asarray(picture), ((y, y), (x, x), (0, 0)), mode="edge")
+    turned = Image.fromarray(wide).rotate(angle, Image.Resampling.BICUBIC)
+    lean = math.sin(math.radians(abs(angle))) / 2
+    left, top = x - math.ceil(lean * height), y - math.ceil(lean * width)
+    return turned.crop((left, top, turned.width - left, turned.height - top))
 
 
 def _hue(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Turns the colour wheel by 8 to 14 of 256 steps."""
+    """Turns the colour wheel by 5 to 8 of 256 steps, as another white balance would."""
     hue, saturation, value = picture.convert("HSV").split()
-    turn = rng.choice((-1, 1)) * rng.randint(8, 14)
+    turn = rng.choice((-1, 1)) * rng.randint(5, 8)
     turned = hue.point([(level + turn) % 256 for level in range(256)])
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
@@ -82,7 +89,7 @@ def _saturation(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _light(picture: Image.Image, rng: random.Random) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(rng.choice((0.78, 0.84, 1.16, 1.22)))
+    return ImageEnhance.Brightness(picture).enhance(rng.choice((0.78, 0.84, 1.12, 1.17)))
 
 
 def _contrast(picture: Image.Image, rng: random.Random) -> Image.Image:
@@ -90,7 +97,7 @@ def _contrast(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _blur(picture: Image.Image, rng: random.Random) -> Image.Image:
-    radius = rng.uniform(0.004, 0.008) * min(picture.size)
+    radius = rng.uniform(0.003, 0.006) * min(picture.size)
     return picture.filter(ImageFilter.GaussianBlur(radius))
 
 
@@ -117,10 +124,11 @@ def _exposure(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _frame(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """Steps back: a margin of the picture's mean colour, equal on opposite sides."""
+    """Steps back: a margin as of a print, white or grey, and equal on opposite sides."""
     width, height = picture.size
-    x, y = (round(side * rng.uniform(0.06, 0.14)) for side in (width, height))
-    framed = Image.new("RGB", (width + 2 * x, height + 2 * y), _mean_colour(picture))
+    x, y = (max(1, round(side * rng.uniform(0.06, 0.14))) for side in (width, height))
+    level = rng.choice((250, 225, 140))
+    framed = Image.new("RGB", (width + 2 * x, height + 2 * y), (level, level, level))
     framed.paste(picture, (x, y))
     return framed
 
@@ -189,7 +197,7 @@ class PhotoAugmenter:
         self, reference: EncodedImage, protects: frozenset[Aspect], seed: int
     ) -> EncodedImage:
         rng = random.Random(seed)
-        original = upright(reference.decode())
+        original = reference.decode()
         original.thumbnail((self._long_side, self._long_side), Image.Resampling.LANCZOS)
         before = fingerprint(finish(original, self._long_side).bytes)
         allowed = operations_for(protects)
@@ -202,9 +210,3 @@ class PhotoAugmenter:
             if not fingerprint(changed.bytes).near_duplicate(before):
                 return changed
         raise ImageError("no change that keeps what the question asks about can be seen in it")
-
-
-def _mean_colour(picture: Image.Image) -> tuple[int, ...]:
-    pixel = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
-    assert isinstance(pixel, tuple)
-    return pixel

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from builders.definition import Row
 from builders.shards import through_steps
-from builders.steps import Each, Filter, Problem, Reject
+from builders.steps import Each, Filter, Problem, Reject, Step
+from schemas.records import EditRecord
 
 
 def halve(number: int) -> int | Problem:
@@ -14,12 +17,22 @@ def halve(number: int) -> int | Problem:
 class Numbers:
     """A recipe whose drafts are numbers; negative ones cannot be drafted."""
 
-    def __init__(self, *steps: object) -> None:
-        self.steps = steps
+    def __init__(self, *steps: Step[int]) -> None:
+        self._steps = steps
+
+    @property
+    def steps(self) -> Sequence[Step[int]]:
+        return self._steps
 
     def draft(self, row: Row) -> int | Problem:
         number = row.fields["number"]
         return Problem("negative", "number", "is negative") if number < 0 else number
+
+    def record(self, draft: int) -> EditRecord:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
 
 
 def rows(*numbers: int) -> list[Row]:
@@ -56,9 +69,9 @@ def test_a_step_sees_all_drafts_that_are_left_at_once():
     class Watching:
         name = "watch"
 
-        def __call__(self, drafts: list[int]) -> list[int]:
+        def __call__(self, drafts: Sequence[int]) -> list[int | Problem]:
             seen.append(list(drafts))
-            return drafts
+            return list(drafts)
 
     through_steps(Numbers(Watching(), Each("halve", halve), Watching()), rows(8, 7, -2, 4))
     assert seen == [[8, 7, 4], [4, 2]]
@@ -68,8 +81,8 @@ def test_a_step_that_loses_a_draft_is_a_bug():
     class Losing:
         name = "lose"
 
-        def __call__(self, drafts: list[int]) -> list[int]:
-            return drafts[1:]
+        def __call__(self, drafts: Sequence[int]) -> list[int | Problem]:
+            return list(drafts[1:])
 
     with pytest.raises(ValueError, match="shorter"):
         through_steps(Numbers(Losing()), rows(1, 2))

@@ -163,3 +163,16 @@ def test_flags_of_one_structure_in_other_colours_are_no_near_duplicates(
     one: tuple[str, ...], other: tuple[str, ...]
 ):
     assert not near_duplicate(make_stripes(*one), make_stripes(*other))
+
+
+def test_decoding_follows_the_exif_orientation():
+    picture = Image.new("RGB", (40, 20), "red")
+    picture.paste("blue", (0, 0, 20, 20))  # blue on the left
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown a quarter turn clockwise: blue on top
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=turned)
+    shown = EncodedImage(buffer.getvalue()).decode()
+    assert shown.size == (20, 40)
+    assert shown.getpixel((10, 5)) == (0, 0, 255)
+    assert shown.getpixel((10, 35)) == (255, 0, 0)

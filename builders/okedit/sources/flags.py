@@ -111,9 +111,19 @@ class FlagsSource:
         return {
             "name": "flags",
             "title": "Flags of the world, drawn by this project, with dated facts",
-            "licence": "drawings and records: Apache-2.0; facts are not subject to copyright",
+            "licence": "apache-2.0",
             "as_of": atlas_facts.AS_OF,
             "sources": [f"{source}: {backs}" for source, backs in atlas_facts.SOURCES],
+            "notes": [
+                "The pictures are drawings of flags in simple scenes, not photographs. Results on "
+                "them do not carry over to photographs without a check.",
+                "Flags with coats of arms or lettering are left out, and small emblems are "
+                "simplified.",
+                "Facts that are disputed or have more than one answer (two capitals, several "
+                "official languages) are left out.",
+                "The questions are in English, written from a few dozen patterns.",
+                "The licence covers drawings and records; facts are not subject to copyright.",
+            ],
         }
 
 

@@ -76,6 +76,12 @@ class MmeditSource:
             "url": "https://github.com/zjunlp/EasyEdit",
             "licence": "MIT (repository); COCO images: Flickr terms of use, per image",
             "files": {self.questions.name: sha256_of(self.questions)},
+            "notes": [
+                "Two E-VQA files with the same questions and different targets circulate: quote "
+                "the file's digest with any score.",
+                "All locality pairs of E-VQA's evaluation file also occur in its training file, so "
+                "an editor trained on that has been trained to keep them.",
+            ],
         }
 
 

@@ -71,7 +71,7 @@ class Scripted:
     def _answer(self, request: TextRequest[Any]) -> TextResult[Any]:
         task = request.task
         answer = self.answers[task.name]
-        made = answer(request.inputs) if callable(answer) else answer
+        made: Any = answer(request.inputs) if callable(answer) else answer
         output, error = (None, made) if isinstance(made, str) else (task.output(**made), None)
         if output is not None:
             error = task.check(request.inputs, output)
@@ -206,7 +206,7 @@ def make_vqa(
     return files
 
 
-def edit_json(path: Path, change: Callable[[Any], None]) -> None:
+def edit_json(path: Path, change: Callable[[Any], object]) -> None:
     """Change a JSON file in place."""
     value = json.loads(path.read_text())
     change(value)

@@ -159,9 +159,7 @@ class TestFiles:
         assert said.code == 2
         assert "the file system is read-only" in said.complaint
 
-    def test_an_output_that_is_a_file(
-        self, run_vqa: Callable[..., Said], out: Path
-    ) -> None:
+    def test_an_output_that_is_a_file(self, run_vqa: Callable[..., Said], out: Path) -> None:
         out.write_text("a file")
         said = run_vqa()
         assert said.code == 2
@@ -207,7 +205,7 @@ class TestRows:
     def test_a_source_without_a_usable_row(
         self, vqa: Vqa, run_vqa: Callable[..., Said], out: Path
     ) -> None:
-        edit_json(vqa.questions, lambda v: [q.pop("question") for q in v["questions"]] and None)
+        edit_json(vqa.questions, lambda v: [q.pop("question") for q in v["questions"]])
         said = run_vqa()
         assert said.code == 2
         assert "every row was rejected" in said.complaint
