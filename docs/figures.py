@@ -1,6 +1,6 @@
 """Makes the pictures of README and docs from a real build.
 
-    python docs/figures.py     # needs Chromium; writes docs/preview.png
+python docs/figures.py     # needs Chromium; writes docs/preview.png
 """
 
 from __future__ import annotations

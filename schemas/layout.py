@@ -122,15 +122,18 @@ def write_parquet(path: Path, table: pa.Table, row_group_size: int = 100) -> Non
     Small row groups with a page index let the Hub's viewer read one row without the whole file;
     content-defined chunks keep unchanged rows byte-identical between versions of a data set.
     """
+    # In memory first: where a write fails, content-defined chunking makes Arrow abort the process.
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        row_group_size=row_group_size,
+        write_page_index=True,
+        use_content_defined_chunking=True,
+    )
     with atomic_write(path) as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            row_group_size=row_group_size,
-            write_page_index=True,
-            use_content_defined_chunking=True,
-        )
+        file.write(buffer.getvalue())
 
 
 def read_json(path: Path) -> Any:
