@@ -36,7 +36,7 @@ Line = tuple[str, str, str]
 
 def main() -> None:
     """Measure, print the table, and paste it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Speed and memory of the OKEDIT builder.")
     parser.add_argument("--records", type=int, default=1_000)
     parser.add_argument("--large", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each short measurement")
@@ -155,7 +155,7 @@ def _plain_loop(records: int) -> dict[str, float]:
 
 
 def _drawings(records: int) -> list[list[Any]]:
-    """Every picture of a build as a function that draws it, by shard; found by a build in memory."""
+    """Every picture of a build as a function that draws it, by shard; found by drawing them."""
     import builders.okedit.sources.flags as flags
     from builders.atlas.unrelated import render_unrelated
     from builders.definition import Row

@@ -103,6 +103,35 @@ class LocalExecutor:
             heard.close()
 
 
+Call = Callable[..., Any]
+"""Calls its first argument with the others, somewhere."""
+
+
+@contextlib.contextmanager
+def apart(prepare: Callable[[], object]) -> Iterator[Call]:
+    """Calls in a process of their own, which runs `prepare` beside the caller's work until then.
+
+    Raises:
+        InputError: If the process died.
+    """
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _tie_to_parent)
+    try:
+        pool.submit(prepare)
+        yield lambda call, *arguments: pool.submit(call, *arguments).result()
+    except BrokenProcessPool:
+        raise InputError(
+            "a process died (killed, or out of memory); finished shards are kept, "
+            "run the same command again to go on"
+        ) from None
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
 @dataclass
 class _Worker:
     """What a worker process keeps between tasks."""
@@ -116,9 +145,13 @@ _worker = _Worker()
 
 
 def _start(open_work: OpenWork, ticks: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _tie_to_parent()
     _worker.open_work, _worker.tick = open_work, ticks.send
+
+
+def _tie_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _run(task: Any) -> Any:

@@ -28,14 +28,14 @@ import pyarrow.parquet as pq
 
 from builders import output
 from builders.definition import Build, OpenRecipe, Row, versions
-from builders.executor import Executor
+from builders.executor import Call, Executor, apart
 from builders.progress import Progress
 from builders.shards import ShardJob, open_worker, through_steps
 from builders.steps import Reject
 from builders.tally import Tally
 from builders.workdir import WorkDir
 from schemas.errors import InputError
-from schemas.expectations import run_suite
+from schemas.expectations import preload, run_suite
 from schemas.findings import Report
 from schemas.layout import Layout, read_json, sha256_of, write_json, write_parquet, write_text
 from schemas.manifest import Manifest, ShardEntry
@@ -62,6 +62,7 @@ def run(
     *,
     overwrite: bool = False,
     prepare: Callable[[WorkDir], None] | None = None,
+    checks_apart: bool = False,
 ) -> Outcome:
     """Build a data set, or go on with an unfinished build of the same one.
 
@@ -72,6 +73,8 @@ def run(
         progress: Shows how far it is.
         overwrite: Whether a finished data set, or an unfinished other one, may be replaced.
         prepare: Called after the source is read and before records are built.
+        checks_apart: Whether the data-set-level checks run in a process of their own. Their
+            library takes seconds to import, which then happens while records are built.
 
     Raises:
         InputError: If the source, the output folder or a generator cannot be used.
@@ -93,8 +96,9 @@ def run(
                 output.tidy(layout, build.split, plan["shards"])
                 if prepare is not None:
                     prepare(work)
-                summaries = _build_shards(build, layout, work, plan, executor, progress)
-                outcome = _finish(build, layout, work, plan, summaries, progress)
+                with apart(preload) if checks_apart else contextlib.nullcontext(_here) as call:
+                    summaries = _build_shards(build, layout, work, plan, executor, progress)
+                    outcome = _finish(build, layout, work, plan, summaries, progress, call)
             work.remove()
         return outcome
     except OSError as error:
@@ -238,6 +242,7 @@ def _finish(
     plan: dict[str, Any],
     summaries: list[dict[str, Any]],
     progress: Progress,
+    call: Call,
 ) -> Outcome:
     tally, report = Tally(), Report()
     rejects = list(plan["rejects"])
@@ -255,7 +260,7 @@ def _finish(
         )
     with progress.phase("checking the data set", None):
         stats = pa.concat_tables(pq.read_table(work.stats(s["shard"])) for s in summaries)
-        report.merge(run_suite(stats, build.rules))
+        report.merge(call(run_suite, stats, build.rules))
     output.tidy(layout, build.split, plan["shards"])  # workers of a killed run may end after it
     write_json(layout.validation, report.to_json())
     write_parquet(layout.rejects, pa.Table.from_pylist(rejects, schema=_REJECT_SCHEMA))
@@ -287,6 +292,10 @@ def _finish(
     manifest = Manifest(**{**vars(manifest), "files": files})
     manifest.write(layout.root)
     return Outcome(manifest, report)
+
+
+def _here(call: Callable[..., Any], *arguments: Any) -> Any:
+    return call(*arguments)
 
 
 def _now() -> str:

@@ -138,6 +138,10 @@ PROBE_KINDS: dict[str, str] = {
     "one_hop": "a question that chains the edited fact with one more",
     "two_hop": "a question that chains the edited fact with two more",
     "hop": "a question that chains the edited fact with others",
+    "subject_aliasing": "the edited question with another name of its subject",
+    "logical_generalization": "a question whose answer follows from the edited fact",
+    "relation_specificity": "another relation of the edited subject",
+    "forgetfulness": "another answer to a question that has several",
 }
 """Probe kinds that the builders and format readers write, in the order of reports."""
 

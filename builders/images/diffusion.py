@@ -21,6 +21,16 @@ _LOG = logging.getLogger(__name__)
 _WITHHELD = "the pipeline's safety checker withheld the picture"
 
 
+def require_package() -> None:
+    """Finds out, without importing it, whether `diffusers` is installed.
+
+    Raises:
+        InputError: It is not.
+    """
+    if importlib.util.find_spec("diffusers") is None:
+        raise InputError('drawing on this machine needs diffusers: pip install "medit[diffusers]"')
+
+
 class DiffusersGenerator:
     """Draws from phrases with a local pipeline. An `ImageGenerator`.
 
@@ -53,10 +63,7 @@ class DiffusersGenerator:
         side: int = 512,
         batch: int = 4,
     ) -> None:
-        if importlib.util.find_spec("diffusers") is None:
-            raise InputError(
-                'drawing on this machine needs diffusers: pip install "medit[diffusers]"'
-            )
+        require_package()
         for argument, value in (("steps", steps), ("batch", batch), ("side", side)):
             if value < 1:
                 raise InputError(f"expected {argument} of at least 1, found {value}")

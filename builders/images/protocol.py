@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from schemas.images import EncodedImage
@@ -77,41 +77,3 @@ class ImageGenerator(Protocol):
     def close(self) -> None:
         """Gives connections and memory back; the generator is not used again."""
         ...
-
-
-class WithFallback:
-    """Requests that fail in a first generator are answered by a second one.
-
-    Args:
-        primary: Asked first.
-        secondary: Asked for what the first could not do; its results carry `fallback=True`.
-    """
-
-    def __init__(self, primary: ImageGenerator, secondary: ImageGenerator) -> None:
-        self._primary = primary
-        self._secondary = secondary
-
-    @property
-    def name(self) -> str:
-        """The first generator's name; each result names who really answered."""
-        return self._primary.name
-
-    def generate(self, requests: Sequence[ImageRequest]) -> list[ImageResult]:
-        """See `ImageGenerator.generate`."""
-        results = list(self._primary.generate(requests))
-        failed = [i for i, result in enumerate(results) if result.image is None]
-        if failed:
-            seconds = self._secondary.generate([requests[i] for i in failed])
-            for i, second in zip(failed, seconds, strict=True):
-                error = second.error and (
-                    f"{results[i].error}; then {second.generator}: {second.error}"
-                )
-                results[i] = replace(second, error=error, fallback=True)
-        return results
-
-    def close(self) -> None:
-        """Closes both generators."""
-        try:
-            self._primary.close()
-        finally:
-            self._secondary.close()

@@ -109,7 +109,7 @@ def build(
         _option("Better set $OPENAI_API_KEY: other users see a command's words.", _MODELS),
     ] = None,
     concurrency: Annotated[
-        int, _option("Text requests in flight at a time.", _MODELS, min=1, max=1024)
+        int, _option("Requests in flight at a time.", _MODELS, min=1, max=1024)
     ] = 16,
     max_requests: Annotated[
         int | None, _option("Stop before more requests than this are sent.", _MODELS, min=0)
@@ -135,9 +135,10 @@ def build(
     Without options it draws flags and needs no network. A build that was interrupted is taken up
     by the same command; a finished one is never replaced without --overwrite.
     """
-    from builders.okedit.build import Models, build
-    from builders.okedit.build import dry_run as rehearse
+    from builders.okedit.build import build, define
+    from builders.okedit.models import Models
     from builders.okedit.options import Options
+    from builders.okedit.rehearsal import dry_run as rehearse
     from builders.progress import Bars
 
     options = Options(
@@ -172,9 +173,18 @@ def build(
     bars = Bars(_console)
     if dry_run:
         requests = out.with_name(f"{out.name}.requests.jsonl")
-        typer.echo(rehearse(options, models, requests, bars))
+        typer.echo(rehearse(define(options, models, 1), options, models, requests, bars))
         return
-    outcome = build(options, models, out, bars, workers=workers, overwrite=overwrite, batch=batch)
+    outcome = build(
+        options,
+        models,
+        out,
+        bars,
+        workers=workers,
+        overwrite=overwrite,
+        batch=batch,
+        checks_apart=True,
+    )
     _say(outcome, out)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -146,43 +146,6 @@ class TextGenerator(Protocol):
     def close(self) -> None:
         """Gives connections and files back; the generator is not used again."""
         ...
-
-
-class WithFallback:
-    """Requests that fail in a first generator are answered by a second one.
-
-    Args:
-        primary: Asked first.
-        secondary: Asked for what the first could not do; its results carry `fallback=True`.
-    """
-
-    def __init__(self, primary: TextGenerator, secondary: TextGenerator) -> None:
-        self._primary = primary
-        self._secondary = secondary
-
-    @property
-    def name(self) -> str:
-        """The first generator's name; each result names who really answered."""
-        return self._primary.name
-
-    def generate(self, requests: Sequence[TextRequest[Any]]) -> list[TextResult[Any]]:
-        """See `TextGenerator.generate`."""
-        results = self._primary.generate(requests)
-        failed = [i for i, result in enumerate(results) if result.error is not None]
-        if not failed:
-            return results
-        seconds = self._secondary.generate([requests[i] for i in failed])
-        for i, second in zip(failed, seconds, strict=True):
-            error = second.error and f"{results[i].error}; then {second.generator}: {second.error}"
-            results[i] = replace(second, error=error, fallback=True)
-        return results
-
-    def close(self) -> None:
-        """Closes both generators."""
-        try:
-            self._primary.close()
-        finally:
-            self._secondary.close()
 
 
 def digest_of(value: object) -> str:

@@ -71,9 +71,15 @@ class PhotoWorld:
         raise NotImplementedError
 
     def negatives(self, draft: Draft, wanted: int, seed: int) -> Sequence[NegativePlan]:
-        """Pictures of other rows whose answer differs, or the third answer for a model to draw."""
-        if self._drawn:
-            return self._to_draw(draft)
+        """A drawing of the third answer where a model draws, then pictures of other rows.
+
+        The model may refuse, and a question with two answers has no third one; a photograph of
+        another row still tells an edit that leaks from one that does not.
+        """
+        drawn = self._to_draw(draft) if self._drawn else ()
+        return (*drawn, *self._mined(draft, wanted - len(drawn), seed))
+
+    def _mined(self, draft: Draft, wanted: int, seed: int) -> Sequence[NegativePlan]:
         assert draft.new is not None
         chosen = choose(
             self._candidates,
@@ -112,7 +118,8 @@ class PhotoWorld:
     def _to_draw(self, draft: Draft) -> Sequence[NegativePlan]:
         if draft.third is None or draft.third_object is None:
             return ()
-        return (NegativePlan(Answer(draft.third), draft.third_object, draft.third_object),)
+        phrase = draft.third_object
+        return (NegativePlan(Answer(draft.third), phrase, phrase, grade="third_answer"),)
 
     def other_instances(self, draft: Draft, wanted: int, seed: int) -> Sequence[Picture] | None:
         """Pictures of other rows with the same question and the same answer."""

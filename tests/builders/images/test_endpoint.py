@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from builders.fallback import WithFallback
 from builders.images.cache import PictureCache, default_cache_path
 from builders.images.endpoint import ImageDialect, OpenAIImageGenerator
 from builders.images.prompt import digest_of_prompt, prompt_for
-from builders.images.protocol import ImageResult, WithFallback
+from builders.images.protocol import ImageResult
 from builders.text.budget import RequestBudget
 from builders.text.protocol import BudgetExhausted, EndpointError
 from schemas.errors import InputError

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from builders.images.protocol import ImageRequest, ImageResult, WithFallback
+from builders.fallback import WithFallback
+from builders.images.protocol import ImageRequest, ImageResult
 from schemas.images import EncodedImage
 
 

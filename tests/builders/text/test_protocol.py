@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from builders.text.protocol import TextTask, WithFallback
+from builders.fallback import WithFallback
+from builders.text.protocol import TextTask
 from builders.text.schema import strict_schema
 from builders.text.settings import EndpointSettings, Secret
 from schemas.errors import InputError
