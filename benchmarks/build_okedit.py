@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import shutil
@@ -135,56 +136,71 @@ class _Peak:
                 continue  # a process ended between listing and asking
 
 
+Drawing = tuple[str, str, Any]
+"""`render` or `render_unrelated`, the key of what to draw, and its scene or seed."""
+
+
 def _plain_loop(records: int) -> dict[str, float]:
-    """Seconds to draw, encode and write the pictures that a build of `records` rows draws."""
+    """Seconds that a fresh process takes to draw, encode and write the pictures of a build."""
+    shards = _drawings(records)
+    with tempfile.TemporaryDirectory() as folder:
+        process = multiprocessing.get_context("spawn").Process(
+            target=_draw_all, args=(shards, Path(folder))
+        )
+        start = time.perf_counter()
+        process.start()
+        process.join()
+        return {"seconds": time.perf_counter() - start}
+
+
+def _draw_all(shards: Sequence[Sequence[Drawing]], folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from builders.atlas.scenes import encode, render
-    from builders.okedit.options import Options
-
-    shards = _drawings(records)
-    size = Options().image_size
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        for number, drawings in enumerate(shards):
-            images = [draw(render, encode, size) for draw in drawings]
-            table = pa.table({"image": pa.array(images, pa.binary())})
-            pq.write_table(table, Path(folder) / f"{number}.parquet", compression="zstd")
-        return {"seconds": time.perf_counter() - start}
-
-
-def _drawings(records: int) -> list[list[Any]]:
-    """Every picture of a build as a function that draws it, by shard; found by drawing them."""
-    import builders.okedit.sources.flags as flags
     from builders.atlas.unrelated import render_unrelated
-    from builders.definition import Row
-    from builders.okedit.build import Models, open_recipe
     from builders.okedit.options import Options
+
+    size = Options().image_size
+    draw = {"render": render, "render_unrelated": render_unrelated}
+    for number, drawings in enumerate(shards):
+        images = [encode(draw[name](key, scene, size)) for name, key, scene in drawings]
+        table = pa.table({"image": pa.array(images, pa.binary())})
+        pq.write_table(table, folder / f"{number}.parquet", compression="zstd")
+
+
+def _drawings(records: int) -> list[list[Drawing]]:
+    """What a build draws, by shard; found by building without writing."""
+    from builders.definition import Row
+    from builders.okedit.build import open_recipe
+    from builders.okedit.models import Models
+    from builders.okedit.options import Options
+    from builders.okedit.sources import flags
     from builders.shards import through_steps
 
-    noted: list[Any] = []
+    noted: list[Drawing] = []
 
-    def note_scene(key: str, scene: Any, size: int) -> Any:
-        noted.append(lambda render, encode, size: encode(render(key, scene, size)))
-        return real_render(key, scene, size)
+    def noting(name: str) -> None:
+        real = getattr(flags, name)
 
-    def note_thing(key: str, seed: int, size: int) -> Any:
-        noted.append(lambda render, encode, size: encode(render_unrelated(key, seed, size)))
-        return render_unrelated(key, seed, size)
+        def note(key: str, scene: Any, size: int) -> Any:
+            noted.append((name, key, scene))
+            return real(key, scene, size)
 
-    real_render = flags.render
-    flags.render, flags.render_unrelated = note_scene, note_thing  # type: ignore[assignment]
+        setattr(flags, name, note)
+
+    noting("render")
+    noting("render_unrelated")
     options = Options(limit=records)
     source = options.make_source()
-    rows = [row for row in source.ingest(Path()) if isinstance(row, Row)]
-    recipe = open_recipe(options, Models(), 1, source.context(), Path())
-    shards = []
-    for start in range(0, len(rows), options.shard_rows):
-        noted = []
-        through_steps(recipe, rows[start : start + options.shard_rows])
-        shards.append(noted)
-    flags.render, flags.render_unrelated = real_render, render_unrelated
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [row for row in source.ingest(Path(folder)) if isinstance(row, Row)]
+        recipe = open_recipe(options, Models(), 1, source.context(), Path(folder))
+        shards = []
+        for start in range(0, len(rows), options.shard_rows):
+            through_steps(recipe, rows[start : start + options.shard_rows])
+            shards.append(noted.copy())
+            noted.clear()
     return shards
 
 

@@ -102,6 +102,7 @@ class Atlas:
         """
         return _lookup(self.relations, key, "relation")
 
+    @cache  # noqa: B019  there is one atlas
     def answers(self, relation: RelationKey, country_key: str) -> Answer | None:
         """The true answer for a country, None where the atlas gives none.
 
