@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import io
 import math
 import warnings
@@ -91,9 +92,8 @@ class Fingerprint:
         return sum(abs(a - b) for a, b in pairs) / len(self.colours) <= NEAR_DUPLICATE_COLOUR
 
 
-@lru_cache(maxsize=512)  # a chunk of records at a time; it keeps the files themselves alive
 def fingerprint(data: bytes) -> Fingerprint:
-    """Decode `data` at thumbnail size and summarise it.
+    """Decode `data` at thumbnail size and summarise it; a file seen lately is not decoded again.
 
     JPEG files are decoded at a reduced scale, which still reads every byte, so that a truncated
     file is found at a fraction of the cost of a full decode.
@@ -101,7 +101,32 @@ def fingerprint(data: bytes) -> Fingerprint:
     Raises:
         ImageError: If the bytes are not a whole image of an accepted format and size.
     """
-    picture = _load(data, thumbnail=_THUMBNAIL)
+    return _summary(_File(data))
+
+
+class _File:
+    """A file that is known by its digest, so that a cache can know it without keeping it."""
+
+    __slots__ = ("content", "digest")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.digest = hashlib.blake2b(content, digest_size=16).digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _File) and self.digest == other.digest
+
+    def give_up(self) -> bytes:
+        content, self.content = self.content, b""
+        return content
+
+
+@lru_cache(maxsize=4096)
+def _summary(file: _File) -> Fingerprint:
+    picture = _load(file.give_up(), thumbnail=_THUMBNAIL)
     if max(picture.size) > _THUMBNAIL:
         picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=None)
     grey = picture.convert("L")

@@ -94,8 +94,7 @@ class Models:
         if self.images is not None:
             described["images"]["model"] = self.images.model
         if self.diffusers is not None:
-            local = Path(self.diffusers)
-            described["images"]["model"] = local.name if local.exists() else self.diffusers
+            described["images"]["model"] = _public_name(self.diffusers)
         return described
 
     def check(self) -> None:
@@ -140,3 +139,10 @@ class Models:
 
             return DrawnBeside(DiffusersGenerator(self.diffusers), offline)
         return offline
+
+
+def _public_name(model: str) -> str:
+    """A Hub id whole, and of a folder its name alone: where it lies is the user's own business."""
+    path = Path(model)
+    folder = path.is_absolute() or model[0] in ".~" or len(path.parts) > 2 or path.exists()
+    return path.resolve().name if folder else model

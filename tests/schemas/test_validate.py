@@ -14,7 +14,7 @@ import pytest
 from schemas.arrow import OKEDIT, to_row
 from schemas.errors import InputError
 from schemas.findings import Finding, Report
-from schemas.images import EncodedImage, fingerprint
+from schemas.images import EncodedImage
 from schemas.layout import Layout, read_json, sha256_of, write_json, write_parquet
 from schemas.rules import RULES as ROW_RULES
 from schemas.validate import RowChecker, validate
@@ -327,7 +327,6 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
     write_parquet(path, OKEDIT.table(records))
     validate(write_table(tmp_path / "warm.parquet", OKEDIT.table(records[:1])))  # imports
     del records
-    fingerprint.cache_clear()
     tracemalloc.start()
     try:
         assert validate(path).records == 400

@@ -19,7 +19,7 @@ from builders.text.protocol import BudgetExhausted
 from builders.text.settings import EndpointSettings
 from schemas.errors import InputError
 from schemas.images import EncodedImage
-from schemas.records import EditRecord, Provenance
+from schemas.records import EditRecord, Probe, Provenance
 from tests.builders.okedit.support import (
     KEY,
     QUESTIONS,
@@ -70,6 +70,14 @@ def made(record: EditRecord, field: str) -> Provenance:
     return entry
 
 
+def negatives(record: EditRecord) -> list[Probe]:
+    return [probe for probe in record.probes if probe.kind == "negative"]
+
+
+def generators_of_negatives(record: EditRecord) -> list[str]:
+    return [p.generator for p in record.provenance if p.field == "probes.negative"]
+
+
 def test_each_kind_of_picture_comes_from_its_own_phrase(
     server: ImagesStub, vqa: Vqa, tmp_path: Path
 ) -> None:
@@ -93,17 +101,21 @@ def test_each_kind_of_picture_comes_from_its_own_phrase(
         other = made(record, "probes.image_other_instance")
         assert (other.generator, other.model) == ("openai", "painter")
         assert other.prompt_digest == digest_of_prompt(shown)
-        negative = made(record, "probes.negative")
-        assert (negative.generator, negative.model) == ("openai", "painter")
+        (negative,) = (
+            p for p in record.provenance if p.field == "probes.negative" and p.generator == "openai"
+        )
+        assert negative.model == "painter"
         assert negative.prompt_digest == digest_of_prompt(third)
         varied = made(record, "probes.image_augmented")
         assert (varied.generator, varied.model) == ("augment", None)
 
         assert len(set(pictures(record, "image_other_instance"))) == 2
-        assert len(pictures(record, "negative")) == 1
         assert len(pictures(record, "image_augmented")) == 1
-        (probe,) = (probe for probe in record.probes if probe.kind == "negative")
-        assert probe.answers == (record.third_answer,)
+        drawn_third, *mined = negatives(record)
+        assert drawn_third.grade == "third_answer"
+        assert drawn_third.answers == (record.third_answer,)
+        assert mined
+        assert "third_answer" not in {probe.grade for probe in mined}
     assert Counter(asked) == expected
 
 
@@ -166,7 +178,7 @@ def test_text_and_pictures_share_the_limit(server: ImagesStub, vqa: Vqa, tmp_pat
     assert len(server.chats) + len(server.drawings) == 2 * spent - 1
 
 
-def test_refused_pictures_leave_records_without_them(
+def test_a_refused_third_answer_leaves_the_record_with_its_mined_negatives(
     server: ImagesStub, vqa: Vqa, tmp_path: Path
 ) -> None:
     build_in_process(vqa.options(images="openai"), tmp_path / "asked", painter(server, tmp_path))
@@ -177,10 +189,34 @@ def test_refused_pictures_leave_records_without_them(
     server.image_rule = lambda body: refused() if body["prompt"] == banned else None
     models = painter(server, tmp_path / "fresh")
     build_in_process(vqa.options(images="openai"), tmp_path / "out", models)
-    rejects = rejects_of(tmp_path / "out")
-    assert horse.id in [reject["id"] for reject in rejects]
-    assert {reject["column"] for reject in rejects} == {"probes.negative"}
-    assert len(records_of(tmp_path / "out")) == len(ROWS) - len(rejects)
+    records = {record.id: record for record in records_of(tmp_path / "out")}
+    assert len(records) == len(ROWS)
+    assert rejects_of(tmp_path / "out") == []
+    without = [r for r in records.values() if "openai" not in generators_of_negatives(r)]
+    assert horse.id in {record.id for record in without}
+    assert len(without) < len(ROWS)
+    for record in without:
+        assert negatives(record)
+        assert "third_answer" not in {probe.grade for probe in negatives(record)}
+
+
+def test_refused_positives_leave_the_record_with_varied_ones(
+    server: ImagesStub, vqa: Vqa, tmp_path: Path
+) -> None:
+    build_in_process(vqa.options(images="openai"), tmp_path / "asked", painter(server, tmp_path))
+    horse = next(r for r in records_of(tmp_path / "asked") if "animal" in r.requests[0].prompt)
+    assert horse.image_object is not None
+    banned = prompt_for(horse.image_object)
+
+    server.image_rule = lambda body: refused() if body["prompt"] == banned else None
+    models = painter(server, tmp_path / "fresh")
+    build_in_process(vqa.options(images="openai"), tmp_path / "out", models)
+    assert rejects_of(tmp_path / "out") == []
+    for record in records_of(tmp_path / "out"):
+        assert record.image_object is not None
+        drawn_others = pictures(record, "image_other_instance")
+        assert bool(drawn_others) == (prompt_for(record.image_object) != banned)
+        assert pictures(record, "image_augmented")
 
 
 def test_the_fallback_is_marked_in_provenance(server: ImagesStub, tmp_path: Path) -> None:
@@ -250,9 +286,9 @@ def test_a_local_pipeline_draws_in_its_place(
     records = records_of(tmp_path / "out")
     assert len(records) == len(ROWS)
     for record in records:
-        for field in ("probes.image_other_instance", "probes.negative"):
-            origin = made(record, field)
-            assert (origin.generator, origin.model) == ("diffusers", "org/painter")
+        other = made(record, "probes.image_other_instance")
+        assert (other.generator, other.model) == ("diffusers", "org/painter")
+        assert "diffusers" in generators_of_negatives(record)
         assert made(record, "probes.image_augmented").generator == "augment"
 
 
