@@ -1,0 +1,203 @@
+"""What an editor is: hyperparameters that, applied to a model, give one that can be edited.
+
+    with AlphaEdit.for_model(lm).apply(lm) as edited:
+        for batch in batches(requests, 100):
+            edited.edit(batch)
+        edited.generate(queries)
+    # here the model is what it was, bit for bit
+
+An edited model reaches the model through three seams only, so that one undo serves all editors:
+`write` for weights, `hook` for activations, `rewrite` for prompts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from editors.lm import LM, Likelihood
+from editors.prompts import Query
+from schemas.errors import InputError
+from schemas.records import EditRequest
+
+Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
+"""A forward hook as torch knows it: module, inputs, output, and what replaces the output."""
+
+Rewrite = Callable[[Sequence[Query]], Sequence[Query]]
+"""What takes the queries' place before they are encoded: as many, in the same order."""
+
+
+class EditError(InputError):
+    """An edit that could not be made; the model is what it was before it."""
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """An editing method with its hyperparameters; anything with these two can be scored."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    def apply(self, lm: LM) -> EditedModel:
+        """An edited model without edits as yet."""
+        ...
+
+
+class EditedModel:
+    """A model under edit: it answers like an `LM`, and gives the model back as it found it.
+
+    Subclasses implement `_edit`, and keep what they learn in `state`: an object whose attributes
+    are replaced, never changed in place, so that a shallow copy can be put back if an edit fails.
+
+    Attributes:
+        lm: The model underneath.
+        state: What the method remembers of its edits, or None.
+    """
+
+    keeps_weights: ClassVar[bool] = False
+    """Whether the method leaves all weights alone, so that scoring need not compare them."""
+
+    def __init__(self, lm: LM) -> None:
+        """Take hold of a model; nothing is changed yet."""
+        self.lm = lm
+        self.state: Any = None
+        self._initial: Any = None
+        self._originals: dict[str, Tensor] = {}
+        self._undo: dict[str, Tensor] | None = None
+        self._hooks = ExitStack()
+        self._rewrites: list[Rewrite] = []
+        self._digest: str | None = None
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        """Make the edits; the method itself."""
+        raise NotImplementedError
+
+    # One undo -------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Note what the model is like."""
+        self._digest = self.lm.digest()
+        self._initial = copy.deepcopy(self.state)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the model back as it was.
+
+        Raises:
+            RuntimeError: If its weights are not bit for bit what they were.
+        """
+        self._hooks.close()
+        self._rewrites.clear()
+        self.restore()
+
+    def edit(self, requests: Sequence[EditRequest]) -> None:
+        """Edit the model; edits add up until `restore`.
+
+        Nothing changes for an empty sequence. If an edit fails, weights and state are what they
+        were before this call.
+
+        Raises:
+            InputError: If a request cannot be used.
+            EditError: If the method fails on the requests.
+        """
+        for request in requests:
+            if not request.target_new.strip():
+                raise InputError("the new answer is empty", row=request.id, field="target_new")
+        if not requests:
+            return
+        saved, self._undo = copy.copy(self.state), {}
+        try:
+            self._edit(requests)
+        except BaseException:
+            for name, original in self._undo.items():
+                self._parameter(name).data.copy_(original)
+            self.state = saved
+            raise
+        finally:
+            self._undo = None
+
+    def restore(self) -> None:
+        """Take back all edits.
+
+        Raises:
+            RuntimeError: If the weights are not bit for bit what they were on entry.
+        """
+        for name, original in self._originals.items():
+            self._parameter(name).data.copy_(original)
+        self._originals.clear()
+        self.state = copy.deepcopy(self._initial)
+        if self._digest is not None and self.lm.digest() != self._digest:
+            raise RuntimeError(f"{self.lm.name} is not what it was before it was edited")
+
+    # Three seams ----------------------------------------------------------------------------
+
+    def write(self, parameter: str, delta: Tensor) -> None:
+        """Add to a weight; the original is kept from the first touch on.
+
+        Raises:
+            EditError: If the update is not finite.
+        """
+        if not bool(torch.isfinite(delta).all()):
+            raise EditError(f"the update of {parameter} holds numbers that are not finite")
+        weight = self._parameter(parameter)
+        if self._undo is not None and parameter not in self._undo:
+            self._undo[parameter] = weight.detach().clone()
+        if parameter not in self._originals:
+            self._originals[parameter] = weight.detach().clone()
+        with torch.no_grad():
+            weight.add_(delta.to(weight.device, torch.promote_types(weight.dtype, torch.float32)))
+
+    def hook(self, module: nn.Module, hook: Hook) -> None:
+        """Run a forward hook on a module until the context is left."""
+        self._hooks.callback(module.register_forward_hook(hook).remove)
+
+    def rewrite(self, rewrite: Rewrite) -> None:
+        """Put queries through a function before they are encoded, until the context is left."""
+        self._rewrites.append(rewrite)
+
+    # Asking ---------------------------------------------------------------------------------
+
+    def score(
+        self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
+    ) -> list[Likelihood]:
+        """The likelihood of one answer per query; see `LM.score`."""
+        return self.lm.score(self._rewritten(queries), answers, top=top)
+
+    def generate(
+        self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
+    ) -> list[str]:
+        """What the edited model answers greedily; see `LM.generate`."""
+        return self.lm.generate(self._rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
+
+    def _rewritten(self, queries: Sequence[Query]) -> Sequence[Query]:
+        for rewrite in self._rewrites:
+            queries = rewrite(queries)
+        return queries
+
+    def _parameter(self, name: str) -> nn.Parameter:
+        return self.lm.model.get_parameter(name)
+
+
+def no_edit(lm: LM) -> EditedModel:
+    """The model unedited, as an edited model: the line that every editor is compared with."""
+    return _Unedited(lm)
+
+
+class _Unedited(EditedModel):
+    keeps_weights = True
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        pass

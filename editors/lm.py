@@ -1,0 +1,411 @@
+"""A causal language model, with or without eyes: what editors change and scorers ask."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from editors.anatomy import Anatomy
+from editors.batch import Batch, Encoder
+from editors.digest import weights_digest
+from editors.prompts import PromptFormat, Query, Renderer
+from schemas.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+DEFAULT_BATCH = 64
+"""Rows of a batch where nobody says otherwise; halved whenever memory runs out."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How a model scores one answer, token by token, with the answer itself as context.
+
+    Attributes:
+        ids: The answer's n tokens.
+        logprobs: Their n natural log-probabilities.
+        top: For each, the ids of the k most probable tokens in order, shape (n, k).
+    """
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    top: tuple[tuple[int, ...], ...]
+
+    @property
+    def total(self) -> float:
+        """Log-probability of the whole answer."""
+        return sum(self.logprobs)
+
+    @property
+    def mean(self) -> float:
+        """Mean log-probability of a token."""
+        return self.total / len(self.ids)
+
+
+class LM:
+    """A transformers model with its tokenizer or processor and one prompt format.
+
+    Attributes:
+        model: The model, in evaluation mode, without gradients on its weights.
+        tokenizer: Its tokenizer.
+        processor: Its processor of pictures and text, or None for a text model.
+        name: What it is called in reports.
+        current: The batch in the model's forward at the moment, for hooks; None outside.
+        batch_size: Rows of a batch, adapted when memory runs out.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        processor: Any,
+        *,
+        name: str | None = None,
+        prompt_format: PromptFormat = "plain",
+        batch_size: int = DEFAULT_BATCH,
+    ) -> None:
+        """Wrap a loaded model.
+
+        Args:
+            model: A `PreTrainedModel` for causal language modelling or image-text-to-text.
+            processor: Its tokenizer, or its processor, which holds the tokenizer.
+            name: A name for reports; the configuration's own by default.
+            prompt_format: How prompts are put to the model.
+            batch_size: Rows of a batch to begin with.
+
+        Raises:
+            InputError: If the model is not one that can be edited, or the format does not suit it.
+        """
+        self.model: Any = model.eval().requires_grad_(False)
+        tokenizer = getattr(processor, "tokenizer", None)
+        self.processor = processor if tokenizer is not None else None
+        self.tokenizer: Any = tokenizer if tokenizer is not None else processor
+        self.name = name or getattr(self.config, "name_or_path", "") or self.config.model_type
+        self.current: Batch | None = None
+        self.batch_size = batch_size
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise InputError(f"{self.name} has no fast tokenizer, which finds subjects in prompts")
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
+        self.renderer = Renderer(prompt_format, self.tokenizer, self.processor)
+        self.encoder = Encoder(
+            self.renderer,
+            image_token_id=self._image_token_id(),
+            explicit_positions=not _has_sectioned_positions(self.text_config),
+        )
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str = "auto",
+        device_map: str | None = None,
+        prompt_format: PromptFormat = "plain",
+        batch_size: int = DEFAULT_BATCH,
+        name: str | None = None,
+    ) -> LM:
+        """Load a model from a folder or the Hub; only safetensors, and never code of the model's.
+
+        Args:
+            source: Folder or Hub id.
+            device: Where to put it; the first accelerator by default, else the processor.
+            dtype: `auto` for that of the files, else `float32`, `bfloat16` or `float16`.
+            device_map: How to spread it over several devices, as in transformers.
+            prompt_format: How prompts are put to the model.
+            batch_size: Rows of a batch to begin with.
+            name: A name for reports; `source` by default.
+
+        Raises:
+            InputError: If it cannot be found, read or edited.
+        """
+        import transformers as hf
+
+        source = str(source)
+        try:
+            config = hf.AutoConfig.from_pretrained(source, trust_remote_code=False)
+            sees = getattr(config, "vision_config", None) is not None
+            kind = hf.AutoModelForImageTextToText if sees else hf.AutoModelForCausalLM
+            reader = hf.AutoProcessor if sees else hf.AutoTokenizer
+            model: Any = kind.from_pretrained(
+                source,
+                dtype=dtype,
+                device_map=device_map,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+            processor = reader.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"the model {source!r} cannot be loaded: {reason}") from None
+        if device_map is None:
+            model = model.to(torch.device(device or _best_device()))
+        return cls(
+            model,
+            processor,
+            name=name or source,
+            prompt_format=prompt_format,
+            batch_size=batch_size,
+        )
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def text_config(self) -> Any:
+        """The configuration of the text model in it."""
+        return self.config.get_text_config(decoder=True)
+
+    @property
+    def sees(self) -> bool:
+        """Whether it reads pictures."""
+        return self.processor is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs go."""
+        return self.model.get_input_embeddings().weight.device
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Where its blocks and MLPs are.
+
+        Raises:
+            InputError: If it is not a dense decoder.
+        """
+        return Anatomy.of(self.model)
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that it can read at once, or None where the configuration does not say."""
+        for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+            value = getattr(self.text_config, name, None)
+            if isinstance(value, int) and value > 0:
+                return value
+        return None
+
+    def digest(self) -> str:
+        """A digest of all weights, as they are now."""
+        return weights_digest(self.model)
+
+    # Asking -------------------------------------------------------------------------------
+
+    def forward(self, batch: Batch, keep: int = 0) -> Tensor:
+        """The logits of the last `keep` columns, or of all if 0: shape (B, K, vocabulary)."""
+        with self._reading(batch):
+            inputs = self._on_device(batch.inputs)
+            model = self._reader(batch)
+            if "logits_to_keep" in inspect.signature(model.forward).parameters:
+                inputs["logits_to_keep"] = keep
+            logits = model(**inputs, use_cache=False).logits
+        return logits[:, -keep:] if keep else logits
+
+    @torch.no_grad()
+    def score(
+        self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
+    ) -> list[Likelihood]:
+        """The likelihood of one answer per query, each token given those before it.
+
+        Raises:
+            InputError: If a query and its answer are longer than the model can read, or an answer
+                is empty.
+        """
+        for query, answer in zip(queries, answers, strict=True):
+            if not answer.strip():
+                raise InputError(f"the answer to {query.prompt!r} is empty")
+        pairs = [(q, self.encoder.target_ids(q, a)) for q, a in zip(queries, answers, strict=True)]
+        for query, ids in pairs:
+            self.require_fit(query, len(ids))
+        return self.in_batches(
+            pairs,
+            lambda chosen: self._score([q for q, _ in chosen], [ids for _, ids in chosen], top),
+            size=lambda pair: (pair[0].image is not None, self.prompt_tokens(pair[0])),
+        )
+
+    @torch.no_grad()
+    def generate(
+        self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
+    ) -> list[str]:
+        """What the model answers greedily, up to one of the `stop` strings or its end token.
+
+        Raises:
+            InputError: If a query and its answer are longer than the model can read.
+        """
+        for query in queries:
+            self.require_fit(query, max_new_tokens)
+        return self.in_batches(
+            list(queries),
+            lambda chosen: self._generate(chosen, max_new_tokens, tuple(stop)),
+            size=lambda query: (query.image is not None, self.prompt_tokens(query)),
+        )
+
+    def encode(self, queries: Sequence[Query], answers: Sequence[str] = ()) -> Batch:
+        """One batch, its tensors on the model's device where they are used; see `Encoder`."""
+        targets = [
+            self.encoder.target_ids(q, a) for q, a in zip(queries, answers or (), strict=False)
+        ]
+        return self.encoder.encode(queries, targets)
+
+    def prompt_tokens(self, query: Query) -> int:
+        """Tokens of a query's text, a picture counted as its placeholder."""
+        return len(self.encoder.token_ids(query))
+
+    def require_fit(self, query: Query, more: int) -> None:
+        """See to it that a query and `more` tokens fit into the model's context.
+
+        Raises:
+            InputError: If they do not.
+        """
+        limit, tokens = self.context_length, self.prompt_tokens(query)
+        if limit is not None and tokens + more > limit:
+            raise InputError(
+                f"a prompt of {tokens} tokens and {more} more exceed the model's {limit}: "
+                f"{query.prompt[:60]!r}"
+            )
+
+    def in_batches(
+        self,
+        items: Sequence[Item],
+        run: Callable[[list[Item]], Sequence[Result]],
+        *,
+        size: Callable[[Item], Any],
+        rows: int = 1,
+    ) -> list[Result]:
+        """Run items in batches of like size, and give results in the items' order.
+
+        Where memory runs out, the batch size is halved for good and the batch is tried again.
+
+        Args:
+            items: What to run.
+            run: Runs one batch; a result per item.
+            size: Sort key; its first element must be equal within a batch.
+            rows: Rows that each item makes.
+        """
+        order = sorted(range(len(items)), key=lambda i: size(items[i]))
+        results: dict[int, Result] = {}
+        start = 0
+        while start < len(order):
+            chosen = order[start : start + max(1, self.batch_size // rows)]
+            kind = size(items[chosen[0]])[0]
+            chosen = [i for i in chosen if size(items[i])[0] == kind]
+            try:
+                answers = run([items[i] for i in chosen])
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error) or len(chosen) == 1:
+                    raise
+                self.batch_size = max(1, len(chosen) // 2) * rows
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                continue
+            results.update(zip(chosen, answers, strict=True))
+            start += len(chosen)
+        return [results[i] for i in range(len(items))]
+
+    # The parts of it ----------------------------------------------------------------------
+
+    def _score(self, queries: list[Query], targets: list[list[int]], top: int) -> list[Likelihood]:
+        batch = self.encoder.encode(queries, targets)
+        length = batch.target_ids.shape[1]
+        logits = self.forward(batch, keep=length + 1)[:, :-1].float()
+        logprobs = logits.log_softmax(-1)
+        ids = batch.target_ids.to(logits.device)
+        own = logprobs.gather(-1, ids[..., None])[..., 0].cpu()
+        best = logits.topk(min(top, logits.shape[-1]), dim=-1).indices.cpu()
+        return [
+            Likelihood(
+                tuple(target),
+                tuple(own[row, : len(target)].tolist()),
+                tuple(map(tuple, best[row, : len(target)].tolist())),
+            )
+            for row, target in enumerate(targets)
+        ]
+
+    def _generate(
+        self, queries: list[Query], max_new_tokens: int, stop: tuple[str, ...]
+    ) -> list[str]:
+        batch = self.encoder.encode(queries)
+        inputs = self._on_device(batch.inputs)
+        inputs.pop("position_ids", None)  # generation counts them itself as it goes on
+        with self._reading(batch):
+            ids = self._reader(batch).generate(
+                **inputs,
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=max_new_tokens,
+                pad_token_id=self.tokenizer.pad_token_id,
+                **({"stop_strings": list(stop), "tokenizer": self.tokenizer} if stop else {}),
+            )
+        prompts = inputs["input_ids"]
+        if ids.shape[1] > prompts.shape[1] and torch.equal(ids[:, : prompts.shape[1]], prompts):
+            ids = ids[:, prompts.shape[1] :]
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [_until(text.lstrip(), stop) for text in texts]
+
+    @contextmanager
+    def _reading(self, batch: Batch) -> Iterator[None]:
+        self.current = batch
+        try:
+            yield
+        finally:
+            self.current = None
+
+    def _on_device(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        floating = self.model.dtype
+        return {
+            name: value.to(self.device, floating if value.is_floating_point() else None)
+            if isinstance(value, Tensor)
+            else value
+            for name, value in inputs.items()
+        }
+
+    def _reader(self, batch: Batch) -> Any:
+        """The model, or the language model in it for texts without pictures where it needs one.
+
+        BLIP-2 and its kin cannot be called without a picture, while the language model in them can.
+        """
+        takes = inspect.signature(self.model.forward).parameters.get("pixel_values")
+        if takes is None or takes.default is None or "pixel_values" in batch.inputs:
+            return self.model
+        for child in self.model.children():
+            if isinstance(child, PreTrainedModel) and child.can_generate():
+                return child
+        raise InputError(f"{self.name} cannot be asked without a picture")
+
+    def _image_token_id(self) -> int | None:
+        for name in ("image_token_id", "image_token_index"):
+            value = getattr(self.config, name, None)
+            if isinstance(value, int):
+                return value
+        return None
+
+
+def _has_sectioned_positions(config: Any) -> bool:
+    """Whether positions are not one number per token but one per axis of a picture."""
+    parameters = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return bool(parameters) and "mrope_section" in parameters
+
+
+def _best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _until(text: str, stop: tuple[str, ...]) -> str:
+    """The text up to the first of the `stop` strings."""
+    ends = [text.find(mark) for mark in stop if mark in text]
+    return text[: min(ends)].rstrip() if ends else text.rstrip()

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from editors.lm import LM
+from editors.prompts import Query
+from schemas.errors import InputError
+from schemas.images import EncodedImage
+from tests.factories import make_image
+from tests.tiny_models import FAMILIES, VISION, tiny
+
+SHORT = Query("The capital of France is")
+LONG = Query("What country is shown? Ann Smith was born in")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_gives_what_single_queries_give(family: str) -> None:
+    lm = tiny(family)
+    together = lm.score([SHORT, LONG], ["Paris", "Rome or so"])
+    apart = [lm.score([SHORT], ["Paris"])[0], lm.score([LONG], ["Rome or so"])[0]]
+    for one, other in zip(together, apart, strict=True):
+        assert one.ids == other.ids
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+        assert one.top[0] == other.top[0]
+    texts = lm.generate([SHORT, LONG], max_new_tokens=6)
+    assert texts == [lm.generate([q], max_new_tokens=6)[0] for q in (SHORT, LONG)]
+
+
+@pytest.mark.parametrize("family", VISION)
+def test_pictures_are_seen_alone_and_in_batches(family: str) -> None:
+    lm = tiny(family)
+    queries = [Query("What country is shown?", make_image(i)) for i in (1, 2)]
+    mixed = lm.score([queries[0], SHORT, queries[1]], ["Rome", "Paris", "Rome"])
+    for query, found in zip(queries, (mixed[0], mixed[2]), strict=True):
+        assert found.logprobs == pytest.approx(lm.score([query], ["Rome"])[0].logprobs, abs=1e-4)
+    assert mixed[0].logprobs != pytest.approx(mixed[2].logprobs, abs=1e-4)
+    blind = lm.score([Query(queries[0].prompt)], ["Rome"])[0]
+    assert mixed[0].logprobs != pytest.approx(blind.logprobs, abs=1e-4)
+    batch = lm.encode(queries)
+    assert (batch.image_mask.sum(1) == 4).all()
+    assert (batch.prompt_mask | ~batch.image_mask).all()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "llava"])
+def test_likelihoods_are_those_of_the_plain_text(family: str) -> None:
+    lm = tiny(family)
+    text = f"{SHORT.prompt} Paris"
+    whole = lm.tokenizer(text, return_tensors="pt")["input_ids"]
+    logprobs = lm.model(input_ids=whole).logits.log_softmax(-1)[0]
+    (found,) = lm.score([SHORT], ["Paris"], top=3)
+    n = len(found.ids)
+    assert whole[0, -n:].tolist() == list(found.ids)
+    for i, (token, value) in enumerate(zip(found.ids, found.logprobs, strict=True)):
+        at = whole.shape[1] - n + i - 1
+        assert value == pytest.approx(float(logprobs[at, token]), abs=1e-4)
+        assert list(found.top[i]) == logprobs[at].topk(3).indices.tolist()
+    assert found.total == pytest.approx(sum(found.logprobs))
+    assert found.mean == pytest.approx(found.total / n)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2_5_vl"])
+def test_generation_is_the_repeated_best_token(family: str) -> None:
+    lm = tiny(family)
+    ids = lm.tokenizer(LONG.prompt, return_tensors="pt")["input_ids"]
+    start = ids.shape[1]
+    for _ in range(5):
+        logits = lm.model(input_ids=ids).logits
+        ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)
+    text = lm.tokenizer.decode(ids[0, start:], skip_special_tokens=True)
+    assert lm.generate([LONG], max_new_tokens=5, stop=()) == [text.strip()]
+
+
+def test_generation_ends_at_a_stop_string() -> None:
+    lm = tiny("llama")
+    (free,) = lm.generate([SHORT], max_new_tokens=12, stop=())
+    mark = free[3]
+    (cut,) = lm.generate([SHORT], max_new_tokens=12, stop=(mark,))
+    assert cut == free[: free.index(mark)].rstrip()
+
+
+def test_results_keep_the_order_of_queries_whatever_the_batch_size() -> None:
+    lm = tiny("gpt2")
+    queries = [Query("word " * n + "end") for n in (5, 1, 3, 9, 2)]
+    expected = lm.generate(queries, max_new_tokens=3)
+    lm.batch_size = 2
+    assert lm.generate(queries, max_new_tokens=3) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "subject", "token"),
+    [
+        (Query("Ann Smith was born in"), "Ann Smith", "Smith"),
+        (Query("Ann said that Ann was"), "Ann", "Ann"),
+        (Query("She is Ann Smith"), "Ann Smith", "Smith"),
+        (Query("Ann lives", context="Bob lives. "), "Ann", "Ann"),
+    ],
+)
+@pytest.mark.parametrize("prompt_format", ["plain", "qa", "chat"])
+def test_lookup_finds_the_subjects_last_token(
+    query: Query, subject: str, token: str, prompt_format: Any
+) -> None:
+    lm = tiny("llama", prompt_format=prompt_format, chat=True)
+    ids = lm.encoder.token_ids(query)
+    back = lm.encoder.lookup(query, subject)
+    before = lm.tokenizer.decode(ids[: len(ids) - back + 1])
+    assert before.endswith(token)
+    assert not lm.tokenizer.decode(ids[: len(ids) - back]).endswith(token)
+    # The last occurrence counts.
+    assert token not in lm.tokenizer.decode(ids[len(ids) - back + 1 :])
+
+
+def test_lookup_counts_the_same_with_a_picture() -> None:
+    lm = tiny("llava")
+    words = "Ann Smith is shown"
+    seen, blind = Query(words, make_image(1)), Query(words)
+    assert lm.encoder.lookup(seen, "Ann Smith") == lm.encoder.lookup(blind, "Ann Smith")
+    batch = lm.encode([seen])
+    column = batch.prompt_end - lm.encoder.lookup(seen, "Ann Smith")
+    assert lm.tokenizer.decode(batch.inputs["input_ids"][0, : column + 1]).endswith("Smith")
+
+
+def test_lookup_without_a_subject_is_the_last_token_and_a_wrong_one_is_refused() -> None:
+    lm = tiny()
+    assert lm.encoder.lookup(SHORT, None) == 1
+    for subject in ("Bob", "", " "):
+        with pytest.raises(InputError, match="is not in the prompt"):
+            lm.encoder.lookup(SHORT, subject)
+
+
+def test_prompt_formats_write_what_they_say() -> None:
+    query = Query("Who?", context="Bob did it.\n")
+    assert tiny("gpt2").renderer.render(query) == "Bob did it.\nWho?"
+    asked = tiny("gpt2", prompt_format="qa").renderer.render(query)
+    assert asked == "Bob did it.\nQuestion: Who?\nAnswer:"
+    chat = tiny("gpt2", prompt_format="chat", chat=True).renderer
+    assert chat.render(query) == "<s>user: Bob did it.\nWho?\nassistant: "
+    assert chat.separator == ""
+    seen = tiny("llava", prompt_format="chat", chat=True).renderer
+    assert seen.render(Query("Who?", make_image(1))) == "<s>user: <image>Who?\nassistant: "
+
+
+@pytest.mark.parametrize(("prompt_format", "reason"), [("chat", "chat template"), ("x", "unknown")])
+def test_formats_that_do_not_suit_are_refused(prompt_format: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        tiny("gpt2", prompt_format=prompt_format)
+
+
+def test_what_a_model_cannot_be_asked() -> None:
+    lm = tiny("gpt2", positions=16)
+    with pytest.raises(InputError, match="a text model cannot be asked about a picture"):
+        lm.generate([Query("What?", make_image(1))], max_new_tokens=2)
+    with pytest.raises(InputError, match="exceed the model's 16"):
+        lm.generate([Query("word " * 40)])
+    with pytest.raises(InputError, match="is empty"):
+        lm.score([SHORT], [""])
+    with pytest.raises(InputError, match="not an image of a known format"):
+        tiny("llava").generate([Query("What?", EncodedImage(b"no picture"))])
+
+
+def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("gpt2")
+    queries = [Query(f"word {i}") for i in range(7)]
+    expected = lm.generate(queries, max_new_tokens=2)
+    whole = lm.encoder.encode
+
+    def narrow(chosen: Any, targets: Any = ()) -> Any:
+        if len(chosen) > 3:
+            raise torch.OutOfMemoryError("no room")
+        return whole(chosen, targets)
+
+    monkeypatch.setattr(type(lm.encoder), "encode", lambda _, *args: narrow(*args))
+    assert lm.generate(queries, max_new_tokens=2) == expected
+    assert lm.batch_size == 3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llava"])
+def test_a_saved_model_loads_and_answers_alike(family: str, tmp_path: Path) -> None:
+    lm = tiny(family)
+    lm.model.save_pretrained(tmp_path)
+    (lm.processor or lm.tokenizer).save_pretrained(tmp_path)
+    again = LM.load(tmp_path, device="cpu")
+    assert again.digest() == lm.digest()
+    assert again.generate([SHORT], max_new_tokens=4) == lm.generate([SHORT], max_new_tokens=4)
+    assert again.sees == lm.sees
+
+
+def test_pickles_and_missing_models_are_refused(tmp_path: Path) -> None:
+    lm = tiny("gpt2")
+    lm.model.config.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    torch.save(lm.model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        LM.load(tmp_path)
+    with pytest.raises(InputError, match="cannot be loaded"):
+        LM.load(tmp_path / "nowhere")
