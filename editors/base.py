@@ -63,7 +63,7 @@ class EditedModel:
     """
 
     keeps_weights: ClassVar[bool] = False
-    """Whether the method leaves all weights alone, so that scoring need not compare them."""
+    """Whether the method leaves all weights alone, so that they are compared at the end only."""
 
     def __init__(self, lm: LM) -> None:
         """Take hold of a model; nothing is changed yet."""
@@ -102,6 +102,8 @@ class EditedModel:
         self._hooks.close()
         self._rewrites.clear()
         self.restore()
+        if self.keeps_weights:
+            self._verify()
 
     def edit(self, requests: Sequence[EditRequest]) -> None:
         """Edit the model; edits add up until `restore`.
@@ -139,6 +141,10 @@ class EditedModel:
             self._parameter(name).data.copy_(original)
         self._originals.clear()
         self.state = copy.deepcopy(self._initial)
+        if not self.keeps_weights:
+            self._verify()
+
+    def _verify(self) -> None:
         if self._digest is not None and self.lm.digest() != self._digest:
             raise RuntimeError(f"{self.lm.name} is not what it was before it was edited")
 

@@ -12,8 +12,9 @@ prompt, and what routes an edit can look at the prompt alone, never at the answe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -197,6 +198,15 @@ class Encoder:
         )
 
     def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=self.renderer.adds_special_tokens)[
-            "input_ids"
-        ]
+        return list(self._known(text))
+
+    @cached_property
+    def _known(self) -> Callable[[str], tuple[int, ...]]:
+        """The tokens of texts; a question is asked for its length, its place and its answer."""
+
+        @lru_cache(maxsize=8192)
+        def tokens(text: str) -> tuple[int, ...]:
+            special = self.renderer.adds_special_tokens
+            return tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
+
+        return tokens

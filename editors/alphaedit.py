@@ -1,0 +1,143 @@
+"""AlphaEdit: null-space constrained knowledge editing (Fang et al., ICLR 2025).
+
+Every edited layer's projection W (H, d) gets the update (eq. 14)
+
+    Δ = R K^T P (K_p K_p^T P + K K^T P + λ I)^-1
+
+with K (d, n) the keys of n edits, R (H, n) the layer's share of what is missing to their values,
+K_p (d, m) the keys of earlier edits, and P (d, d) the projection onto the directions that the keys
+of a corpus do not use, so that what the model makes of the corpus stays. The released code and the
+paper disagree on λ and on the threshold of P; `constants` chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, cast, get_args
+
+from editors.corpus import WIKIPEDIA, CorpusSource
+from editors.lm import LM
+from editors.locate import Aiming, LocatedModel, LocateThenEdit, new_values
+from editors.lookup import LookupRule
+from editors.moments import Moment
+from editors.presets import preset_for
+from editors.solve import THRESHOLD_RULES, NullSpace, ThresholdRule
+from schemas.errors import InputError
+
+Constants = Literal["released", "paper"]
+"""`released`: the code's λ for the model (10 as a rule) and threshold 2e-2. `paper`: λ = 1 (eq. 14)
+and threshold 1e-2 (a footnote)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaEdit(LocateThenEdit):
+    """AlphaEdit's hyperparameters.
+
+    Attributes:
+        null_weight: λ, `L2` in the released code.
+        threshold: Which eigenvalues of the second moment count as none.
+        threshold_rule: What the threshold is compared with.
+    """
+
+    remember: bool = True
+    null_weight: float = 10.0
+    threshold: float = 2e-2
+    threshold_rule: ThresholdRule = "absolute"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold_rule not in THRESHOLD_RULES:
+            known = ", ".join(THRESHOLD_RULES)
+            raise InputError(f"unknown threshold rule {self.threshold_rule!r}; known are {known}")
+        if not self.null_weight > 0:
+            raise InputError(f"null_weight must be above 0, not {self.null_weight}")
+
+    @property
+    def name(self) -> str:
+        """`alphaedit`."""
+        return "alphaedit"
+
+    @classmethod
+    def for_model(
+        cls,
+        lm: LM,
+        *,
+        layers: tuple[int, ...] | None = None,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        clamp: float | None = None,
+        weight_decay: float | None = None,
+        divergence: float = 0.0625,
+        constants: Constants = "released",
+        null_weight: float | None = None,
+        threshold: float | None = None,
+        threshold_rule: ThresholdRule = "absolute",
+        lookup: LookupRule = "last_prompt",
+        contexts: int = 5,
+        corpus: CorpusSource = WIKIPEDIA,
+        cache: Path | None = None,
+        remember: bool = True,
+        seed: int = 0,
+    ) -> Self:
+        """AlphaEdit as published for a model, but for what is given; see the attributes.
+
+        Raises:
+            InputError: If nothing was published for the model and `layers` are not given.
+        """
+        if constants not in get_args(Constants):
+            known = ", ".join(get_args(Constants))
+            raise InputError(f"unknown constants {constants!r}; known are {known}")
+        preset = preset_for(lm, layers)
+        paper = constants == "paper"
+        if null_weight is None:
+            null_weight = 1.0 if paper else preset.null_weight
+        if threshold is None:
+            threshold = 1e-2 if paper else 2e-2
+        return cls(
+            layers=preset.layers if layers is None else layers,
+            steps=preset.steps if steps is None else steps,
+            learning_rate=preset.learning_rate if learning_rate is None else learning_rate,
+            clamp=preset.clamp if clamp is None else clamp,
+            weight_decay=preset.weight_decay if weight_decay is None else weight_decay,
+            divergence=divergence,
+            null_weight=null_weight,
+            threshold=threshold,
+            threshold_rule=threshold_rule,
+            lookup=lookup,
+            contexts=contexts,
+            corpus=corpus,
+            cache=cache,
+            remember=remember,
+            seed=seed,
+        )
+
+    def precision(self, moment: Moment) -> NullSpace:
+        """P / λ."""
+        return NullSpace.of(moment, self.null_weight, self.threshold, self.threshold_rule)
+
+    def apply(self, lm: LM) -> AlphaEditedModel:
+        """The model, ready to be edited.
+
+        Raises:
+            InputError: If it has no such layers.
+        """
+        return self.edited(lm, new_values)
+
+    def edited(self, lm: LM, aiming: Aiming) -> AlphaEditedModel:
+        """The model, ready to be edited towards values that are found in some way."""
+        return AlphaEditedModel(lm, self, aiming)
+
+
+class AlphaEditedModel(LocatedModel):
+    """A model edited in the null space of a corpus."""
+
+    @property
+    def null_space_share(self) -> dict[int, float]:
+        """By layer, the share of the edits' key energy inside the null space.
+
+        It is that of all keys remembered, so empty before the first edit and without `remember`.
+        Near 0, the projection leaves an edit nothing to be written with.
+        """
+        spaces = cast(dict[int, NullSpace], self.precisions)
+        return {layer: spaces[layer].share(keys) for layer, keys in self.state.past.items()}

@@ -1,0 +1,280 @@
+"""Locate, then edit: what MEMIT, AlphaEdit and CoME have in common.
+
+1. Values: what the last edited layer should put out at each lookup token (`targets`).
+2. Keys: what the MLP of each edited layer reads there, over all contexts.
+3. Layer by layer, an update of the projection out of the MLP that gives the keys their share of
+   what is missing to the values (`solve`).
+
+n edits, L layers, d MLP width, H hidden width.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers.pytorch_utils import Conv1D
+
+from editors.base import EditedModel, EditError
+from editors.contexts import sample_contexts
+from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
+from editors.lm import LM
+from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
+from editors.moments import Moment, second_moments
+from editors.solve import Precision, remember, solve
+from editors.targets import Aim, Descent, aim_at, find_values
+from schemas.errors import InputError
+from schemas.records import EditRequest
+
+Aiming = Callable[["LocatedModel", Sequence[EditRequest]], Tensor]
+"""What finds the values z of requests, shape (n, H)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocateThenEdit:
+    """Hyperparameters that all methods share; the defaults are those of GPT-J in MEMIT.
+
+    Attributes:
+        layers: The layers that are written to, ascending. Values are those of the last one.
+        steps: Passes of the search for values; the last one takes no step, as in the released
+            code, so Adam makes one update less.
+        learning_rate: Of Adam.
+        clamp: The largest change of a value, in norms of the block's own output.
+        weight_decay: Weight of the change's norm.
+        divergence: Weight of the divergence of what comes after "{subject} is a".
+        lookup: Where requests without a subject are looked up.
+        contexts: How many texts of the model's own each prompt is put after, beside standing alone.
+        corpus: What should stay as it is, see `editors.corpus`.
+        cache: The folder of second moments; that of the user's cache by default.
+        remember: Whether the keys of earlier edits are kept in place too.
+        seed: Seed of the contexts.
+    """
+
+    layers: tuple[int, ...]
+    steps: int = 25
+    learning_rate: float = 0.5
+    clamp: float = 0.75
+    weight_decay: float = 0.5
+    divergence: float = 0.0625
+    lookup: LookupRule = "last_prompt"
+    contexts: int = 5
+    corpus: CorpusSource = WIKIPEDIA
+    cache: Path | None = None
+    remember: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given: Any = self.layers
+        layers = (given,) if isinstance(given, int) else tuple(given)
+        if not all(isinstance(layer, int) for layer in layers):
+            raise InputError(f"layers are numbers, not {given!r}")
+        object.__setattr__(self, "layers", layers)
+        if self.cache is not None:
+            object.__setattr__(self, "cache", Path(self.cache))
+        if self.lookup not in LOOKUP_RULES:
+            known = ", ".join(LOOKUP_RULES)
+            raise InputError(f"unknown lookup {self.lookup!r}; known are {known}")
+        if self.steps < 1 or self.contexts < 0:
+            raise InputError(f"steps={self.steps} and contexts={self.contexts} cannot be")
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        raise NotImplementedError
+
+    def precision(self, moment: Moment) -> Precision:
+        """How much each direction of a layer's keys should be left alone."""
+        raise NotImplementedError
+
+    def apply(self, lm: LM) -> LocatedModel:
+        """The model, ready to be edited.
+
+        Raises:
+            InputError: If it has no such layers.
+        """
+        return self.edited(lm, new_values)
+
+    def edited(self, lm: LM, aiming: Aiming) -> LocatedModel:
+        """The model, ready to be edited towards values that are found in some way."""
+        return LocatedModel(lm, self, aiming)
+
+    @property
+    def descent(self) -> Descent:
+        """How values are searched."""
+        return Descent(
+            layer=self.layers[-1],
+            learning_rate=self.learning_rate,
+            clamp=self.clamp,
+            weight_decay=self.weight_decay,
+            divergence=self.divergence,
+        )
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an edited model remembers of its edits.
+
+    Attributes:
+        past: By layer, K_p with K_p K_p^T that of all keys written so far, shape (d, m), m <= d.
+    """
+
+    past: dict[int, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What depends on the unedited model only."""
+
+    contexts: tuple[str, ...]
+    precisions: dict[int, Precision]
+
+
+class LocatedModel(EditedModel):
+    """A model edited by writing to the projections out of its MLPs.
+
+    Attributes:
+        editor: The hyperparameters.
+    """
+
+    def __init__(self, lm: LM, editor: LocateThenEdit, aiming: Aiming) -> None:
+        """Take hold of a model; see `EditedModel`."""
+        super().__init__(lm)
+        lm.anatomy.require_layers(editor.layers)
+        self.editor = editor
+        self.state: Memory = Memory()
+        self._aiming = aiming
+        self._prepared: _Prepared | None = None
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The texts that prompts are put after."""
+        return self._prepare().contexts
+
+    @property
+    def precisions(self) -> dict[int, Precision]:
+        """By layer, how much each direction of the keys should be left alone."""
+        return self._prepare().precisions
+
+    def _precision(self, layer: int, moment: Moment) -> Precision:
+        """The precision of a layer, computed where the layer lies."""
+        device = self.lm.anatomy.projections[layer].get_parameter("weight").device
+        return self.editor.precision(replace(moment, matrix=moment.matrix.to(device)))
+
+    def aim(self, request: EditRequest, answer: str) -> Aim:
+        """The aim that a request's prompt be answered in a certain way, by this method's search.
+
+        Raises:
+            InputError: If the prompt does not hold the subject, or prompt and answer are too long.
+        """
+        return aim_at(
+            self.lm,
+            request,
+            answer,
+            contexts=self.contexts,
+            rule=self.editor.lookup,
+            updates=self.editor.steps - 1,
+        )
+
+    def _prepare(self) -> _Prepared:
+        if self._prepared is None:
+            with self.unedited():
+                editor = self.editor
+                moments = second_moments(
+                    self.lm, editor.layers, as_corpus(editor.corpus), cache=editor.cache
+                )
+                self._prepared = _Prepared(
+                    sample_contexts(self.lm, editor.contexts, editor.seed),
+                    {layer: self._precision(layer, moment) for layer, moment in moments.items()},
+                )
+        return self._prepared
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        warn_of_contradictions(requests)
+        layers = self.editor.layers
+        past = self.state.past if self.editor.remember else {}
+        prepared = self._prepare()
+        z = self._aiming(self, requests)
+        places = [
+            place(self.lm, request, self.editor.lookup, context)
+            for request in requests
+            for context in (None, *prepared.contexts)
+        ]
+        for done, layer in enumerate(layers):
+            keys, h = self._keys(places, [layer])
+            residual = ((z - h) / (len(layers) - done)).t()
+            try:
+                delta = solve(keys[layer], residual, past.get(layer), prepared.precisions[layer])
+            except EditError as error:
+                raise EditError(f"layer {layer}: {error.reason}") from None
+            self.write(
+                f"{self.lm.anatomy.projection_names[layer]}.weight", self._laid(delta, layer)
+            )
+        if self.editor.remember:
+            # Keys of the edited model, as in the released code of AlphaEdit.
+            keys, _ = self._keys(places, layers)
+            self.state = Memory({i: remember(past.get(i), keys[i]) for i in layers})
+
+    def _keys(
+        self, places: Sequence[Place], layers: Sequence[int]
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        """Keys by layer, each (d, n), and the last layer's output for the bare prompts, (n, H).
+
+        A key is half that of the bare prompt and half the mean of those after the contexts.
+
+        Args:
+            places: For each edit the bare prompt's, then those after the contexts.
+            layers: The layers.
+        """
+        last, each = self.editor.layers[-1], 1 + len(self.contexts)
+        found = read(self.lm, places, keys=layers, hidden=[last])
+        keys = {}
+        for layer, k in found.keys.items():
+            k = k.unflatten(0, (-1, each))
+            bare, others = k[:, 0], k[:, 1:]
+            keys[layer] = (bare if each == 1 else (bare + others.mean(1)) / 2).t()
+        return keys, found.hidden[last][::each]
+
+    def _laid(self, delta: Tensor, layer: int) -> Tensor:
+        """An update of shape (H, d) as the layer keeps its weight."""
+        return delta.t() if isinstance(self.lm.anatomy.projections[layer], Conv1D) else delta
+
+    @contextmanager
+    def unedited(self) -> Iterator[None]:
+        """Give the model its original weights while the context is open."""
+        edited = {name: self._parameter(name).detach().clone() for name in self._originals}
+        self._set(self._originals)
+        try:
+            yield
+        finally:
+            self._set(edited)
+
+    def _set(self, weights: dict[str, Tensor]) -> None:
+        for name, weight in weights.items():
+            self._parameter(name).data.copy_(weight)
+
+
+def new_values(edited: LocatedModel, requests: Sequence[EditRequest]) -> Tensor:
+    """The values at which the model gives the new answers, shape (n, H)."""
+    aims = [edited.aim(request, request.target_new) for request in requests]
+    found = find_values(edited.lm, aims, edited.editor.descent)
+    return found.initial + found.delta
+
+
+def warn_of_contradictions(requests: Sequence[EditRequest]) -> None:
+    """Warn of requests that give one question different answers, by their ids."""
+    first: dict[Any, EditRequest] = {}
+    for request in requests:
+        picture = None if request.image is None else request.image.bytes
+        earlier = first.setdefault((" ".join(request.prompt.split()), picture), request)
+        if earlier.target_new.strip() != request.target_new.strip():
+            warnings.warn(
+                f"the edits {earlier.id!r} and {request.id!r} contradict each other: to "
+                f"{request.prompt!r} they answer {earlier.target_new!r} and "
+                f"{request.target_new!r}",
+                stacklevel=2,
+            )

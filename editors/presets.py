@@ -1,0 +1,96 @@
+"""Published hyperparameters of locate-then-edit methods, by the model they were published for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from editors.lm import LM
+from schemas.errors import InputError
+
+Kind = tuple[str, int, int, int]
+"""Model type, number of layers, hidden width, vocabulary: Llama-2-7B and Llama-3-8B differ in the
+last one only."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What was published for one model.
+
+    Attributes:
+        source: Where.
+        layers: The layers that are written to.
+        steps: Passes of the search for values.
+        learning_rate: Of Adam.
+        moment_weight: λ of MEMIT.
+        clamp: The largest change of a value, in norms of the block's own output.
+        weight_decay: Weight of the change's norm.
+        null_weight: λ of AlphaEdit.
+    """
+
+    source: str
+    layers: tuple[int, ...]
+    steps: int = 25
+    learning_rate: float = 0.5
+    moment_weight: float = 15_000
+    clamp: float = 0.75
+    weight_decay: float = 0.5
+    null_weight: float = 10.0
+
+
+_ALPHAEDIT = "hparams/{MEMIT,AlphaEdit} of jianghoucheng/AlphaEdit, f5248d3"
+_EASYEDIT = "hparams/AlphaEdit of zjunlp/EasyEdit, 14cea82; for MEMIT the defaults"
+
+PAPER: Mapping[Kind, Preset] = MappingProxyType(
+    {
+        # GPT2-XL
+        ("gpt2", 48, 1600, 50257): Preset(
+            _ALPHAEDIT, (13, 14, 15, 16, 17), steps=20, moment_weight=20_000
+        ),
+        # GPT-J-6B
+        ("gptj", 28, 4096, 50400): Preset(_ALPHAEDIT, (3, 4, 5, 6, 7, 8)),
+        # Llama-3-8B and 3.1-8B
+        ("llama", 32, 4096, 128256): Preset(_ALPHAEDIT, (4, 5, 6, 7, 8), learning_rate=0.1),
+        # Qwen2.5-7B
+        ("qwen2", 28, 3584, 152064): Preset(
+            _EASYEDIT, (4, 5, 6, 7, 8), clamp=4.0, weight_decay=1e-3, null_weight=1.0
+        ),
+    }
+)
+"""Presets by kind of model."""
+
+
+def kind_of(lm: LM) -> Kind:
+    """What presets are keyed by."""
+    text = lm.text_config
+    return text.model_type, len(lm.anatomy.blocks), lm.anatomy.hidden_size, text.vocab_size
+
+
+def preset_for(lm: LM, layers: Sequence[int] | None) -> Preset:
+    """The published hyperparameters for a model; a model without any needs explicit layers.
+
+    Args:
+        lm: The model.
+        layers: Layers that somebody chose, or None.
+
+    Raises:
+        InputError: If nothing was published for the model and no layers were chosen.
+    """
+    kind = kind_of(lm)
+    found = PAPER.get(kind)
+    if found is not None:
+        return found
+    described = "{} with {} layers, width {} and a vocabulary of {}".format(*kind)
+    if layers is None:
+        raise InputError(
+            f"no hyperparameters are published for {lm.name} ({described}): give layers=, or "
+            "search them with `python -m medit_eval tune`"
+        )
+    warnings.warn(
+        f"no hyperparameters are published for {lm.name} ({described}): those of GPT-J stand in "
+        "for what is not given",
+        stacklevel=3,
+    )
+    return Preset("the defaults", layers=())

@@ -1,0 +1,164 @@
+"""The least-squares solve that MEMIT and AlphaEdit share, and what they put into it.
+
+d is the MLP's width, o the hidden width, n the number of edits, m of keys remembered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from editors.base import EditError
+from editors.moments import Moment
+
+ThresholdRule = Literal["absolute", "relative", "energy"]
+"""Which eigenvalues of the second moment count as none. `absolute`: those under the threshold, as
+in the paper. `relative`: those under the threshold times the largest. `energy`: the smallest ones
+that together hold at most the threshold's share of the trace. The last two suit models whose keys
+are on another scale."""
+
+THRESHOLD_RULES: tuple[str, ...] = get_args(ThresholdRule)
+
+
+class Precision(Protocol):
+    """M^-1, where M (d, d) says how much each direction of the keys should be left alone."""
+
+    def apply(self, keys: Tensor) -> Tensor:
+        """M^-1 times a matrix of shape (d, any), in float64."""
+        ...
+
+
+def solve(keys: Tensor, residual: Tensor, past: Tensor | None, precision: Precision) -> Tensor:
+    """The update that moves keys by residuals, and past keys not at all, at the least cost.
+
+    Δ minimises |ΔK - R|^2 + |ΔK_p|^2 + tr(Δ M Δ^T), whose normal equations are
+    Δ (M + K K^T + K_p K_p^T) = R K^T. With A = [K, K_p] this is [R, 0] (I + A^T S)^-1 S^T where
+    S = M^-1 A: a system as large as the number of keys, instead of d.
+
+    Args:
+        keys: K, shape (d, n).
+        residual: R, shape (o, n).
+        past: K_p, shape (d, m), or None.
+        precision: M^-1.
+
+    Returns:
+        Δ, shape (o, d), float64.
+
+    Raises:
+        EditError: If the system cannot be solved or holds numbers that are not finite.
+    """
+    keys = wide(keys)
+    residual = wide(residual).to(keys.device)  # with a device map, of another layer's device
+    a = keys if past is None else torch.cat([keys, past.to(keys)], dim=1)
+    s = precision.apply(a)
+    system = torch.eye(a.shape[1], dtype=a.dtype, device=a.device) + a.t() @ s
+    factor, failed = torch.linalg.cholesky_ex((system + system.t()) / 2)
+    # A Cholesky factor of NaN may pass for one.
+    if int(failed) or not bool(torch.isfinite(factor).all() & torch.isfinite(residual).all()):
+        raise EditError("the update cannot be solved for: keys or moments are not finite numbers")
+    return residual @ torch.cholesky_solve(s.t().contiguous(), factor)[: keys.shape[1]]
+
+
+def remember(past: Tensor | None, keys: Tensor) -> Tensor:
+    """Keys with the same K K^T as all keys so far, never more than d of them.
+
+    Args:
+        past: What was remembered, shape (d, m), or None.
+        keys: What comes to it, shape (d, n).
+    """
+    both = wide(keys) if past is None else torch.cat([past, keys.to(past)], dim=1)
+    if both.shape[1] <= both.shape[0]:
+        return both
+    # A^T = Q T, so A A^T = T^T T.
+    return torch.linalg.qr(both.t(), mode="r").R.t().contiguous()
+
+
+@dataclass(frozen=True)
+class MomentPrecision:
+    """(λ C)^-1, MEMIT's.
+
+    Attributes:
+        factor: The Cholesky factor of C, shape (d, d), float64, kept in main memory.
+        weight: λ.
+    """
+
+    factor: Tensor
+    weight: float
+
+    @classmethod
+    def of(cls, moment: Moment, weight: float) -> MomentPrecision:
+        """Factor a second moment.
+
+        Directions that a corpus never used make it singular, and sums in float32 can make it
+        indefinite; then the smallest of some multiples of the mean eigenvalue that helps is added
+        to its diagonal.
+
+        Raises:
+            EditError: If nothing helps, as with numbers that are not finite.
+        """
+        matrix = wide(moment.matrix)
+        mean = matrix.diagonal().mean()
+        for share in (0.0, 1e-10, 1e-8, 1e-6, 1e-4):
+            factor, failed = torch.linalg.cholesky_ex(
+                matrix
+                + share * mean * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+            )
+            if not int(failed) and bool(torch.isfinite(factor).all()):
+                return cls(factor.cpu(), weight)
+        raise EditError("the second moment of the keys cannot be inverted")
+
+    def apply(self, keys: Tensor) -> Tensor:
+        """(λ C)^-1 times keys."""
+        return torch.cholesky_solve(keys, self.factor.to(keys.device)) / self.weight
+
+
+@dataclass(frozen=True)
+class NullSpace:
+    """P / λ, AlphaEdit's, where P projects onto what the corpus does not use.
+
+    Attributes:
+        used: V, orthonormal columns that span the rest, shape (d, r), kept in main memory;
+            P = I - V V^T.
+        weight: λ.
+    """
+
+    used: Tensor
+    weight: float
+
+    @classmethod
+    def of(cls, moment: Moment, weight: float, threshold: float, rule: ThresholdRule) -> NullSpace:
+        """Split the space of keys by the eigenvalues of a second moment.
+
+        Raises:
+            EditError: If the moment holds numbers that are not finite.
+        """
+        if not bool(torch.isfinite(moment.matrix).all()):
+            raise EditError("the second moment of the keys holds numbers that are not finite")
+        values, vectors = torch.linalg.eigh(wide(moment.matrix))  # ascending
+        if rule == "energy":
+            null = values.clamp(min=0).cumsum(0) <= threshold * values.clamp(min=0).sum()
+        else:
+            null = values < threshold * (values[-1] if rule == "relative" else 1)
+        return cls(vectors[:, ~null].contiguous().cpu(), weight)
+
+    def apply(self, keys: Tensor) -> Tensor:
+        """P keys / λ."""
+        return self.project(keys) / self.weight
+
+    def project(self, keys: Tensor) -> Tensor:
+        """P keys, in float64."""
+        keys = wide(keys)
+        used = self.used.to(keys.device)
+        return keys - used @ (used.t() @ keys)
+
+    def share(self, keys: Tensor) -> float:
+        """|P K|^2 / |K|^2: how much of the keys' energy lies in the null space."""
+        return float(self.project(keys).square().sum() / wide(keys).square().sum())
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """A tensor in float64, on the processor where its own device has none."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
