@@ -1,0 +1,335 @@
+"""A codebook beside one linear layer: questions near a key are answered by that entry's copy.
+
+Symbols: B rows of a batch, T columns, n entries, a layer from `fan_in` to `fan_out`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from editors.anatomy import fan_in, fan_out
+from editors.base import EditedModel
+from editors.batch import Batch
+from editors.copies import Copies, by_rows, joined
+from editors.lm import LM
+from editors.prompts import Query
+from editors.routing import Forced, Route, require_mode
+from editors.trace import traced
+from schemas.errors import InputError
+
+Key = Literal["prompt", "reference"]
+"""What a key is the mean of: the layer's inputs on the prompt's tokens, those of a picture
+included; or, as in the authors' code, those on all tokens, the answer's own among them."""
+
+Measure = Literal["euclidean", "cosine"]
+"""How far two keys are from each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One edit in a codebook.
+
+    Attributes:
+        request_id: The request that it holds.
+        question: The request's question; see `routing.question_id`.
+        radius: How far from its key it answers.
+        positive: Distance of the positive sample from the key, or None where the method uses none.
+        negative: Distance of the negative sample.
+    """
+
+    request_id: str
+    question: str
+    radius: float
+    positive: float | None = None
+    negative: float | None = None
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the positive sample is not nearer than the negative one."""
+        if self.positive is None or self.negative is None:
+            return False
+        return self.positive >= self.negative
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Entries with their keys and their copies of the layer, all in the same order.
+
+    Attributes:
+        entries: n entries.
+        keys: Shape (n, fan_in).
+        copies: n copies of the layer.
+    """
+
+    entries: tuple[Entry, ...]
+    keys: Tensor
+    copies: Copies
+
+    def nearest(self, keys: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
+        """Distance and index of the nearest entry of each key, both of shape (B,)."""
+        distance, index = distances(keys, self.keys, measure).min(dim=1)
+        return distance, index
+
+    def radii(self) -> Tensor:
+        """The entries' radii, shape (n,)."""
+        return torch.tensor([entry.radius for entry in self.entries], device=self.keys.device)
+
+    def keeping(self, indices: Sequence[int]) -> Self | None:
+        """The codebook with only some of its entries, or None without any."""
+        if not indices:
+            return None
+        chosen = torch.tensor(indices, device=self.keys.device)
+        return type(self)(
+            tuple(self.entries[i] for i in indices), self.keys[chosen], self.copies[chosen]
+        )
+
+    def with_more(self, more: Self) -> Self:
+        """These entries, then others."""
+        return type(self)(
+            self.entries + more.entries,
+            torch.cat([self.keys, more.keys]),
+            joined([self.copies, more.copies]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a codebook takes beside the model, in bytes.
+
+    Attributes:
+        entries: Number of entries.
+        keys: Their keys.
+        copies: Their copies of the layer, as they are kept.
+        full: What whole copies of the layer take.
+        low_rank: What changes of the editor's rank take.
+    """
+
+    entries: int
+    keys: int
+    copies: int
+    full: int
+    low_rank: int
+
+
+def distances(keys: Tensor, others: Tensor, measure: Measure) -> Tensor:
+    """Distances between keys, shapes (..., B, d) and (..., n, d) to (..., B, n)."""
+    if measure == "cosine":
+        unit, other = (torch.nn.functional.normalize(k, dim=-1) for k in (keys, others))
+        return 1 - unit @ other.mT
+    # The fast way through a matrix product is inexact where keys are near each other.
+    return torch.cdist(keys, others, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def pairwise(keys: Tensor, others: Tensor, measure: Measure) -> Tensor:
+    """The distance of each key from its counterpart, shapes (n, d) and (n, d) to (n,)."""
+    return distances(keys[:, None], others[:, None], measure)[:, 0, 0]
+
+
+def find_layer(lm: LM, layer: int | str | None) -> nn.Module:
+    """A linear layer of a model.
+
+    Args:
+        lm: The model.
+        layer: The path of a linear layer, or the number of a block for the projection out of its
+            MLP; the last block's by default.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not isinstance(layer, str):
+        number = len(lm.anatomy.blocks) - 1 if layer is None else layer
+        lm.anatomy.require_layers([number])
+        return lm.anatomy.projections[number]
+    found = dict(lm.model.named_modules()).get(layer)
+    if not isinstance(found, nn.Linear | Conv1D):
+        kind = "no layer" if found is None else f"a {type(found).__name__}"
+        example = lm.anatomy.projection_names[-1]
+        raise InputError(f"{layer!r} is {kind}, not a linear layer such as {example!r}")
+    return found
+
+
+class CodebookModel(EditedModel):
+    """A model with a codebook at one layer; methods fill the codebook in `_edit`.
+
+    Which entry answers is decided once per row of a batch, from the layer's input to the prompt.
+    The steps of a generation follow the decision about its prompt. Rows that no entry answers
+    get the layer's own output, untouched.
+
+    Attributes:
+        state: The `Codebook`, or None without edits.
+        layer: The layer whose output entries replace.
+    """
+
+    keeps_weights = True
+
+    def __init__(self, lm: LM, layer: nn.Module, *, key: Key, measure: Measure, rank: int) -> None:
+        """Take hold of a layer.
+
+        Args:
+            lm: The model.
+            layer: The linear layer.
+            key: What keys are the mean of.
+            measure: How far keys are from each other.
+            rank: The rank that `memory` reckons with.
+        """
+        super().__init__(lm)
+        self.state: Codebook | None = None
+        self.layer = layer
+        self._key: Key = key
+        self._measure: Measure = measure
+        self._rank = rank
+        self._forced: Forced | None = None
+        self._decided: _Decision | None = None
+        self.hook(layer, self._answer)
+
+    # Diagnostics ----------------------------------------------------------------------------
+
+    def routing(self, queries: Sequence[Query]) -> list[Route]:
+        """The nearest entry of each query, and whether the query is inside its radius."""
+        book = self.state
+        if book is None or not queries:
+            return [Route(None)] * len(queries)
+        distance, index = book.nearest(self.keys(queries), self._measure)
+        routes = []
+        for d, i in zip(distance.tolist(), index.tolist(), strict=True):
+            entry = book.entries[i]
+            fires = d <= entry.radius
+            routes.append(
+                Route(entry.request_id if fires else None, entry.request_id, d, entry.radius)
+            )
+        return routes
+
+    def force(self, mode: Forced | None) -> None:
+        """Let the nearest entry answer always ("on"), or none ever ("off"), until the next call.
+
+        Raises:
+            InputError: If there is no such mode.
+        """
+        require_mode(mode)
+        self._forced = mode
+
+    def distances(self) -> tuple[Entry, ...]:
+        """The entries in the order of their edits, with the distances behind their radii."""
+        return () if self.state is None else self.state.entries
+
+    def memory(self) -> Memory:
+        """What the codebook takes, and what it would take with either kind of copy."""
+        book, width = self.state, self.layer.get_parameter("weight").element_size()
+        if book is None:
+            return Memory(0, 0, 0, 0, 0)
+        count, sizes = len(book.entries), (fan_in(self.layer), fan_out(self.layer))
+        bias = sizes[1] if getattr(self.layer, "bias", None) is not None else 0
+        return Memory(
+            entries=count,
+            keys=book.keys.nbytes,
+            copies=book.copies.nbytes,
+            full=count * width * (sizes[0] * sizes[1] + bias),
+            low_rank=count * width * self._rank * sum(sizes),
+        )
+
+    # For methods ----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def keys(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Tensor:
+        """The keys of questions, shape (n, fan_in), in float32.
+
+        Args:
+            queries: The questions, at least one.
+            answers: Their answers, which only keys of the kind `reference` look at.
+
+        Raises:
+            InputError: If one is longer than the model can read.
+        """
+        if answers is None or self._key == "prompt":
+            targets: list[list[int]] = [[] for _ in queries]
+        else:
+            pairs = zip(queries, answers, strict=True)
+            targets = [self.lm.encoder.target_ids(query, answer) for query, answer in pairs]
+        for query, target in zip(queries, targets, strict=True):
+            self.lm.require_fit(query, len(target))
+
+        def run(chosen: list[tuple[Query, list[int]]]) -> list[Tensor]:
+            batch = self.lm.encoder.encode([q for q, _ in chosen], [ids for _, ids in chosen])
+            with traced({"x": self.layer}, stop_at=self.layer) as trace:
+                self.lm.forward(batch, keep=1)
+            return list(self._keys_of(batch, trace.inputs["x"]))
+
+        with self.unrouted():
+            return torch.stack(
+                self.lm.in_batches(
+                    list(zip(queries, targets, strict=True)),
+                    run,
+                    size=lambda pair: (pair[0].image is not None, self.lm.prompt_tokens(pair[0])),
+                )
+            )
+
+    @contextmanager
+    def unrouted(self) -> Iterator[None]:
+        """The model as it is without the codebook, while the context is open."""
+        before, self._forced = self._forced, "off"
+        try:
+            yield
+        finally:
+            self._forced = before
+
+    # In the forward pass --------------------------------------------------------------------
+
+    def _keys_of(self, batch: Batch, x: Tensor) -> Tensor:
+        """The mean of a layer's input over what counts of each row, shape (B, fan_in)."""
+        x = by_rows(x, len(batch.queries)).float()
+        mask = batch.prompt_mask
+        if self._key == "reference":
+            mask = torch.cat([mask[:, : batch.prompt_end], batch.target_mask], dim=1)
+        weight = mask.to(x.device, x.dtype)[..., None]
+        return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+    @torch.no_grad()
+    def _decide(self, batch: Batch, book: Codebook, x: Tensor) -> Tensor:
+        """The entry that answers each row, or -1, shape (B,)."""
+        decided = self._decided
+        if decided is None or not decided.holds(batch, book, self._forced):
+            keys = self._keys_of(batch, x).to(book.keys.device)
+            distance, index = book.nearest(keys, self._measure)
+            if self._forced is None:
+                index = index.where(distance <= book.radii()[index], -1)
+            decided = _Decision(weakref.ref(batch), book, self._forced, index)
+            self._decided = decided
+        return decided.index
+
+    def _answer(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        book, batch = self.state, self.lm.current
+        if book is None or batch is None or self._forced == "off":
+            return None
+        index = self._decide(batch, book, args[0])
+        rows = (index >= 0).nonzero()[:, 0]
+        if not len(rows):
+            return None
+        x, unedited = (by_rows(hidden, len(index)) for hidden in (args[0], output))
+        answered = unedited.clone()
+        answered[rows] = book.copies.output(x[rows], unedited[rows], index[rows])
+        return answered.reshape(output.shape)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Which entry answers each row of one batch; it holds for all forwards of that batch.
+
+    A generation's first forward reads the prompt, and those that follow one token each, which
+    says nothing of the question.
+    """
+
+    batch: weakref.ref[Batch]
+    book: Codebook
+    forced: Forced | None
+    index: Tensor
+
+    def holds(self, batch: Batch, book: Codebook, forced: Forced | None) -> bool:
+        return self.batch() is batch and self.book is book and self.forced == forced

@@ -1,0 +1,133 @@
+"""Editors by name: those of this package, and plug-ins of the entry-point group `medit.editors`.
+
+A plug-in's entry point names a class with `for_model(lm, ...)`, or any callable that gives an
+`Editor`:
+
+    [project.entry-points."medit.editors"]
+    finetune = "my_package:FineTune"
+
+Nothing is imported before an editor is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from editors.base import Editor
+    from editors.lm import LM
+
+GROUP = "medit.editors"
+"""The entry-point group of plug-ins."""
+
+BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "editors.none:NoEdit",
+        "memit": "editors.memit:MEMIT",
+        "alphaedit": "editors.alphaedit:AlphaEdit",
+        "come": "editors.come:CoME",
+        "balancedit": "editors.balancedit:BalancEdit",
+        "scr": "editors.scr:SCR",
+    }
+)
+"""Where the editors of this package are."""
+
+
+def names() -> list[str]:
+    """All names that `make` knows, sorted; plug-ins are listed without being loaded."""
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def find(name: str) -> Any:
+    """The class or callable that makes an editor.
+
+    Raises:
+        InputError: If there is no such editor, two of that name, or a plug-in cannot be loaded.
+    """
+    plugins = [point for point in entry_points(group=GROUP) if point.name == name]
+    owners = [_owner(point) for point in plugins]
+    if len(plugins) + (name in BUILT_IN) > 1:
+        if name in BUILT_IN:
+            owners.insert(0, "medit")
+        raise InputError(f"several editors are called {name!r}: of {', '.join(owners)}")
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(import_module(module), attribute)
+    if not plugins:
+        raise InputError(f"there is no editor {name!r}; {_hint(name, names())}")
+    try:
+        return plugins[0].load()
+    except Exception as error:  # a stranger's module may raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"the editor {name!r} of {owners[0]} cannot be loaded: {reason}") from None
+
+
+def make(name: str, lm: LM, options: Mapping[str, Any] | None = None) -> Editor:
+    """An editor with the settings for a model.
+
+    Args:
+        name: One of `names()`.
+        lm: The model that it is for.
+        options: Hyperparameters by name, in place of those that the editor would choose.
+
+    Raises:
+        InputError: If there is no such editor, it has no such option, or it is none.
+    """
+    from editors.base import Editor
+
+    found = find(name)
+    maker = getattr(found, "for_model", None)
+    chosen = dict(options or {})
+    _check_options(name, maker or found, chosen)
+    editor = maker(lm, **chosen) if maker is not None else found(**chosen)
+    if not isinstance(editor, Editor):
+        kind = type(editor).__name__
+        raise InputError(f"{name!r} makes a {kind}, which is no editor: it needs a name and apply")
+    return editor
+
+
+def option_names(name: str) -> list[str]:
+    """The hyperparameters that `make` takes for an editor.
+
+    Raises:
+        InputError: If there is no such editor, or it cannot be loaded.
+    """
+    found = find(name)
+    return _parameters(getattr(found, "for_model", None) or found)[0]
+
+
+def _check_options(name: str, maker: Any, options: Mapping[str, Any]) -> None:
+    known, anything = _parameters(maker)
+    for option in options:
+        if not anything and option not in known:
+            hint = _hint(option, known) if known else "it has none"
+            raise InputError(f"the editor {name!r} has no option {option!r}; {hint}")
+
+
+def _parameters(maker: Any) -> tuple[list[str], bool]:
+    """Names of a callable's parameters but the model, and whether it takes any others."""
+    try:
+        parameters = inspect.signature(maker).parameters.values()
+    except ValueError:  # what is built in may not say
+        return [], True
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return [n for n in named if n != "lm"], any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known are {', '.join(known)}"
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value

@@ -1,0 +1,102 @@
+"""Running a model again and again from one block on, with all that lies before it done once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from editors.batch import Batch
+from editors.lm import LM
+from editors.trace import first, with_first
+
+
+@contextmanager
+def rerunning(lm: LM, batch: Batch, layer: nn.Module) -> Iterator[None]:
+    """Let forwards of one batch begin at the block that holds `layer`, while the context is open.
+
+    What a layer reads does not depend on its own weights. So the blocks before its own, and what
+    looks at pictures, run once, and their outputs are given again. A layer outside of all blocks
+    changes nothing: every forward runs in full.
+
+    Args:
+        lm: The model.
+        batch: The only batch that the model may be given inside.
+        layer: The module whose output is changed inside.
+    """
+    block = _block_of(lm, layer)
+    if block is None:
+        yield
+        return
+    early = lm.anatomy.blocks[:block]
+    seen: dict[nn.Module, list[Any]] = {}
+    with ExitStack() as hooks, torch.no_grad():
+        for module in (*early[-1:], *_eyes(lm)):
+            hooks.callback(module.register_forward_hook(_keeping(seen)).remove)
+        lm.forward(batch, keep=1)
+    with ExitStack() as stack:
+        for module, outputs in seen.items():
+            if len(outputs) == 1:
+                _answer(stack, module, outputs[0])
+        for module in early[:-1]:
+            # What it gives is dropped by the last early block; only its kind matters.
+            _pass_on(stack, module, seen[early[-1]][0])
+        yield
+
+
+def _block_of(lm: LM, layer: nn.Module) -> int | None:
+    for index, block in enumerate(lm.anatomy.blocks):
+        if any(module is layer for module in block.modules()):
+            return index
+    return None
+
+
+def _eyes(lm: LM) -> list[nn.Module]:
+    """Modules beside the decoder and what it is part of, without the head that follows it."""
+    decoder, head = lm.anatomy.decoder, lm.model.get_output_embeddings()
+    if not lm.sees:
+        return []
+    around = [m for m in lm.model.modules() if any(part is decoder for part in m.modules())]
+    inside = set(decoder.modules())
+    return [
+        child
+        for module in around
+        if module not in inside
+        for child in module.children()
+        if child is not head and not any(child is other for other in around)
+    ]
+
+
+# Outputs are copied, though not the tensors in them: models change the fields of what they got.
+
+
+def _keeping(seen: dict[nn.Module, list[Any]]) -> Any:
+    def hook(module: nn.Module, _: Any, output: Any) -> None:
+        seen.setdefault(module, []).append(copy.copy(output))
+
+    return hook
+
+
+def _answer(stack: ExitStack, module: nn.Module, output: Any) -> None:
+    _replace_forward(stack, module, lambda *_, **__: copy.copy(output))
+
+
+def _pass_on(stack: ExitStack, module: nn.Module, like: Any) -> None:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return with_first(like, first(args[0] if args else kwargs["hidden_states"]))
+
+    _replace_forward(stack, module, forward)
+
+
+def _replace_forward(stack: ExitStack, module: nn.Module, forward: Any) -> None:
+    # A model spread over devices has forwards of its own on the modules; they are put back.
+    before = module.__dict__.get("forward")
+    module.forward = forward
+    if before is None:
+        stack.callback(delattr, module, "forward")
+    else:
+        stack.callback(setattr, module, "forward", before)

@@ -1,0 +1,396 @@
+"""SCR: facts in a memory outside the model, read in context when the model confirms that they bear.
+
+For every question:
+
+1. Retrieve. The k facts nearest to the question, by words or by an encoder.
+2. Confirm. The same model says which of them bears on the question, if any: `confirm.py`.
+3. Answer. The confirmed fact is put before the question. Without one the question is passed on as
+   it is, and the model answers as if it had never been edited.
+
+Source: He, Song and Sun, "Selective contextual reasoning" (arXiv 2503.05212) and the code of its
+authors, who confirm by generation with an instruction model.
+
+**Pictures.** "What is this?" says nothing of what it is about. So a question about a picture is
+compared with the facts of requests with a picture only if the two pictures are alike (`sight.py`);
+among those, texts and pictures count together. A question without a picture is compared with all
+facts by words alone.
+
+**Contradictions.** The last write wins: a request replaces the facts of any earlier one that asks
+the same question (case and spacing aside) about the same picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal, Self, get_args
+
+import numpy as np
+import torch
+
+from editors.base import EditedModel
+from editors.confirm import Claim, behind, choose, support
+from editors.lm import LM
+from editors.prompts import Query
+from editors.retrieval import Index, load_retriever
+from editors.routing import Forced, Route, latest, question_id, require_mode
+from editors.sight import Picture, Sight
+from schemas.errors import InputError
+from schemas.records import EditRequest
+
+Confirm = Literal["generate", "likelihood", "none"]
+"""How the model confirms a fact; `none` takes the nearest one."""
+
+Template = Literal["base", "instruction"]
+"""How a fact stands before a question."""
+
+TEMPLATES: Mapping[Template, str] = MappingProxyType(
+    {
+        "base": "{fact}\n",
+        "instruction": (
+            "Take this as true, whatever else you know: {fact}\n"
+            "Answer the question from it, in as few words as possible.\n"
+        ),
+    }
+)
+
+STAND_IN = "Robin Miller"
+"""Whom a fact is about instead, where no other subject is in memory."""
+
+
+@dataclass(frozen=True)
+class SCR:
+    """The hyperparameters of SCR; `for_model` chooses those that depend on the model.
+
+    Attributes:
+        retriever: `bm25`, or a Hugging Face encoder by folder or Hub id.
+        k: Facts that are retrieved.
+        confirm: How the model confirms one of them.
+        threshold: How far a fact is borne out at least, for `likelihood`; see `confirm.py`.
+        template: How a fact stands before a question.
+        image_layer: The block of the decoder before which pictures are compared.
+        image_threshold: The cosine from which a picture is like that of a request without
+            negative pictures.
+        name: What it is called in reports.
+    """
+
+    retriever: str = "bm25"
+    k: int = 5
+    confirm: Confirm = "likelihood"
+    threshold: float = 0.3
+    template: Template = "base"
+    image_layer: int = 0
+    image_threshold: float = 0.95
+    name: str = "scr"
+
+    def __post_init__(self) -> None:
+        for attribute, known in (("confirm", get_args(Confirm)), ("template", get_args(Template))):
+            value = getattr(self, attribute)
+            if value not in known:
+                choices = ", ".join(known)
+                raise InputError(f"{attribute} is one of {choices}, not {value!r}", field=attribute)
+        if self.k < 1:
+            raise InputError(f"k must be at least 1, not {self.k}", field="k")
+
+    @classmethod
+    def for_model(
+        cls,
+        lm: LM,
+        *,
+        retriever: str = "bm25",
+        k: int = 5,
+        confirm: Confirm | None = None,
+        threshold: float = 0.3,
+        template: Template | None = None,
+        image_layer: int = 0,
+        image_threshold: float = 0.95,
+    ) -> Self:
+        """The settings for a model: one that is asked in chat format counts as instructed.
+
+        Args:
+            lm: The model.
+            retriever: See the class, as for all that follows.
+            k: Facts that are retrieved.
+            confirm: By default, `generate` for an instructed model, else `likelihood`.
+            threshold: How far a fact is borne out at least.
+            template: By default, `instruction` for an instructed model, else `base`.
+            image_layer: The block before which pictures are compared.
+            image_threshold: The cosine from which pictures are alike.
+
+        Raises:
+            InputError: If a setting does not exist.
+        """
+        instructed = lm.renderer.format == "chat"
+        return cls(
+            retriever=retriever,
+            k=k,
+            confirm=confirm or ("generate" if instructed else "likelihood"),
+            threshold=threshold,
+            template=template or ("instruction" if instructed else "base"),
+            image_layer=image_layer,
+            image_threshold=image_threshold,
+        )
+
+    def apply(self, lm: LM) -> SCRModel:
+        """An edited model with an empty memory.
+
+        Raises:
+            InputError: If the retriever cannot be loaded.
+        """
+        return SCRModel(lm, self)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One sentence of the memory.
+
+    Attributes:
+        text: The sentence.
+        answer: What it makes the answer.
+        subject: Whom or what it is about, as it stands in the sentence, or None.
+        request_id: The request that it is from.
+        question: That request's question; see `routing.question_id`.
+        picture: That request's picture, or None.
+    """
+
+    text: str
+    answer: str
+    subject: str | None
+    request_id: str
+    question: str
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fact retrieved for a question.
+
+    Attributes:
+        fact: The fact.
+        score: How near it is.
+        open: Whether the pictures, where both have one, are alike.
+    """
+
+    fact: Fact
+    score: float
+    open: bool
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What was decided about a question: the fact that answers it, if any, and the route."""
+
+    fact: Fact | None
+    route: Route
+
+
+@dataclass
+class _Session:
+    """What was worked out from one state of the memory; a new state begins a new one."""
+
+    facts: tuple[Fact, ...]
+    index: Index
+    candidates: dict[Query, list[Candidate]] = field(default_factory=dict)
+    decisions: dict[Query, _Decision] = field(default_factory=dict)
+
+
+class SCRModel(EditedModel):
+    """A model with a memory of facts.
+
+    Attributes:
+        state: The facts, in the order of their edits; None without edits.
+        editor: The hyperparameters.
+    """
+
+    keeps_weights = True
+
+    def __init__(self, lm: LM, editor: SCR) -> None:
+        """Begin with an empty memory."""
+        super().__init__(lm)
+        self.state: tuple[Fact, ...] | None = None
+        self.editor = editor
+        self._retriever = load_retriever(editor.retriever, lm.device)
+        self._forced: Forced | None = None
+        self._working: _Session | None = None
+        self._plain = lm
+        if lm.renderer.format != "plain":
+            self._plain = LM(lm.model, lm.processor or lm.tokenizer, batch_size=lm.batch_size)
+        self._sight = Sight(self._plain, editor.image_layer, editor.image_threshold)
+        self.rewrite(self._with_facts)
+
+    # Diagnostics ----------------------------------------------------------------------------
+
+    def routing(self, queries: Sequence[Query]) -> list[Route]:
+        """The request whose fact answers each query; scores are great where a fact is near.
+
+        With `confirm="likelihood"` the score is how far the fact is borne out, and the threshold
+        the least; otherwise it is the retriever's score, without a threshold.
+        """
+        return [decision.route for decision in self._decide(queries)]
+
+    def force(self, mode: Forced | None) -> None:
+        """Put the nearest fact before every question ("on"), or none ever ("off").
+
+        It holds until the next call. A question that has nothing in common with any fact is left
+        alone in either case.
+
+        Raises:
+            InputError: If there is no such mode.
+        """
+        require_mode(mode)
+        self._forced = mode
+
+    # Editing --------------------------------------------------------------------------------
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        requests = latest(requests)
+        pictures = self._sight.of_requests(requests)
+        facts: list[Fact] = []
+        for request, picture in zip(requests, pictures, strict=True):
+            question = question_id(request.prompt, request.image)
+            for text in request.facts or (statement(request),):
+                subject = request.subject if request.subject and request.subject in text else None
+                facts.append(Fact(text, request.target_new, subject, request.id, question, picture))
+        replaced = {fact.question for fact in facts}
+        kept = [fact for fact in self.state or () if fact.question not in replaced]
+        self.state = (*kept, *facts)
+
+    # Asking ---------------------------------------------------------------------------------
+
+    def _with_facts(self, queries: Sequence[Query]) -> list[Query]:
+        """The queries, each with its fact before it; those without one are the same objects."""
+        if self._forced == "off":
+            return list(queries)
+        if self._forced == "on":
+            found = [candidates[:1] for candidates in self._retrieve(queries)]
+            facts = [nearest[0].fact if nearest else None for nearest in found]
+        else:
+            facts = [decision.fact for decision in self._decide(queries)]
+        return [
+            behind(query, None if fact is None else fact.text, self._template)
+            for query, fact in zip(queries, facts, strict=True)
+        ]
+
+    @property
+    def _template(self) -> str:
+        return TEMPLATES[self.editor.template]
+
+    def _session(self) -> _Session:
+        facts = self.state or ()
+        if self._working is None or self._working.facts is not facts:
+            index = self._retriever.index([fact.text for fact in facts])
+            self._working = _Session(facts, index)
+        return self._working
+
+    def _retrieve(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        """The nearest facts of each query: those with a picture like its own first."""
+        session = self._session()
+        new = [query for query in dict.fromkeys(queries) if query not in session.candidates]
+        if new and session.facts:
+            session.candidates.update(zip(new, self._nearest(session, new), strict=True))
+        return [session.candidates.get(query, []) for query in queries]
+
+    def _nearest(self, session: _Session, queries: Sequence[Query]) -> list[list[Candidate]]:
+        scores = session.index.scores([query.prompt for query in queries])
+        related = scores > 0
+        alike = np.ones_like(related)
+        pictured = [i for i, fact in enumerate(session.facts) if fact.picture is not None]
+        seen = [i for i, query in enumerate(queries) if query.image is not None]
+        if pictured and seen:
+            pictures = [p for i in pictured if (p := session.facts[i].picture) is not None]
+            asked = self._sight.keys(
+                [image for i in seen if (image := queries[i].image) is not None]
+            )
+            cosine = torch.stack(asked) @ torch.stack([p.key for p in pictures]).mT
+            threshold = torch.tensor([p.threshold for p in pictures])
+            pairs = np.ix_(seen, pictured)
+            alike[pairs] = (cosine >= threshold).numpy()
+            scores[pairs] += cosine.double().numpy()
+            related[pairs] = True
+        found: list[list[Candidate]] = []
+        for row, is_related, is_alike in zip(scores, related, alike, strict=True):
+            order = np.lexsort((-row, ~is_alike))
+            order = order[is_related[order]][: self.editor.k]
+            found.append(
+                [Candidate(session.facts[i], float(row[i]), bool(is_alike[i])) for i in order]
+            )
+        return found
+
+    def _decide(self, queries: Sequence[Query]) -> list[_Decision]:
+        session = self._session()
+        new = [query for query in dict.fromkeys(queries) if query not in session.decisions]
+        if new:
+            candidates = self._retrieve(new)
+            ways = {
+                "generate": self._by_generation,
+                "likelihood": self._by_likelihood,
+                "none": self._by_score,
+            }
+            decisions = ways[self.editor.confirm](new, candidates)
+            session.decisions.update(zip(new, decisions, strict=True))
+        return [session.decisions[query] for query in queries]
+
+    def _by_score(
+        self, _: Sequence[Query], candidates: Sequence[Sequence[Candidate]]
+    ) -> list[_Decision]:
+        chosen = (next((c for c in found if c.open), None) for found in candidates)
+        return [_decision(c, found) for c, found in zip(chosen, candidates, strict=True)]
+
+    def _by_generation(
+        self, queries: Sequence[Query], candidates: Sequence[Sequence[Candidate]]
+    ) -> list[_Decision]:
+        shown = [[c for c in found if c.open] for found in candidates]
+        asked = [i for i, found in enumerate(shown) if found]
+        facts = [[c.fact.text for c in shown[i]] for i in asked]
+        places = choose(self.lm, [queries[i] for i in asked], facts)
+        chosen = {
+            i: shown[i][place] for i, place in zip(asked, places, strict=True) if place is not None
+        }
+        return [_decision(chosen.get(i), found) for i, found in enumerate(candidates)]
+
+    def _by_likelihood(
+        self, queries: Sequence[Query], candidates: Sequence[Sequence[Candidate]]
+    ) -> list[_Decision]:
+        shown = [[c for c in found if c.open] for found in candidates]
+        claims = [
+            Claim(query, c.fact.text, self._instead(c.fact), c.fact.answer, self._template)
+            for query, found in zip(queries, shown, strict=True)
+            for c in found
+        ]
+        scores = iter(support(self.lm, self._plain, claims))
+        threshold, decisions = self.editor.threshold, []
+        for found, among in zip(candidates, shown, strict=True):
+            # Equal scores go to the fact that is nearer, which comes first.
+            scored = [(next(scores), c) for c in among]
+            score, best = max(scored, key=lambda pair: pair[0], default=(None, None))
+            if score is None or best is None:
+                decisions.append(_decision(None, found))
+                continue
+            decision = _decision(best if score >= threshold else None, [best])
+            route = replace(decision.route, score=score, threshold=threshold)
+            decisions.append(replace(decision, route=route))
+        return decisions
+
+    def _instead(self, fact: Fact) -> str | None:
+        """A fact about another subject of the memory, or None where it names none."""
+        if fact.subject is None:
+            return None
+        others = (other.subject for other in self.state or ())
+        stand_in = next((name for name in others if name and name != fact.subject), STAND_IN)
+        return fact.text.replace(fact.subject, stand_in)
+
+
+def statement(request: EditRequest) -> str:
+    """A request's prompt and its new answer as one sentence: "Who is it? Ann."."""
+    text = f"{request.prompt.rstrip()} {request.target_new.strip()}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _decision(chosen: Candidate | None, found: Sequence[Candidate]) -> _Decision:
+    nearest = chosen or (found[0] if found else None)
+    if nearest is None:
+        return _Decision(None, Route(None))
+    answered = nearest.fact.request_id if chosen else None
+    route = Route(answered, nearest.fact.request_id, nearest.score)
+    return _Decision(nearest.fact if chosen else None, route)
