@@ -29,7 +29,6 @@ import pyarrow.parquet as pq
 from builders import output
 from builders.definition import Build, OpenRecipe, Row, versions
 from builders.executor import Call, Executor, apart
-from builders.progress import Progress
 from builders.shards import ShardJob, open_worker, through_steps
 from builders.steps import Reject
 from builders.tally import Tally
@@ -39,6 +38,7 @@ from schemas.expectations import preload, run_suite
 from schemas.findings import Report
 from schemas.layout import Layout, read_json, sha256_of, write_json, write_parquet, write_text
 from schemas.manifest import Manifest, ShardEntry
+from schemas.progress import Progress
 
 
 @dataclass(frozen=True)

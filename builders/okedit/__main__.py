@@ -139,7 +139,7 @@ def build(
     from builders.okedit.models import Models
     from builders.okedit.options import Options
     from builders.okedit.rehearsal import dry_run as rehearse
-    from builders.progress import Bars
+    from schemas.progress import Bars
 
     options = Options(
         source=source.value,

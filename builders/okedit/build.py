@@ -18,10 +18,10 @@ from builders.okedit.options import NAMES, Options
 from builders.okedit.recipe import OkeditRecipe
 from builders.okedit.rehearsal import ask_in_batches
 from builders.okedit.steps import Pictures
-from builders.progress import Progress
 from builders.workdir import WorkDir
 from schemas.arrow import OKEDIT
 from schemas.manifest import Manifest
+from schemas.progress import Progress
 
 
 def define(options: Options, models: Models, workers: int) -> Build[Any]:

@@ -19,13 +19,13 @@ from builders.okedit.offline import OfflineTextGenerator
 from builders.okedit.options import Options
 from builders.okedit.recipe import OkeditRecipe
 from builders.okedit.steps import Pictures
-from builders.progress import Progress
 from builders.text.budget import RequestBudget
 from builders.text.cache import AnswerCache
 from builders.text.collect import CollectingGenerator
 from builders.text.pending import PendingRequests
 from builders.text.protocol import TextTask
 from builders.workdir import WorkDir
+from schemas.progress import Progress
 
 ALL_TASKS: tuple[TextTask[Any], ...] = (
     tasks.REPHRASE,

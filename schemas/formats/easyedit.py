@@ -53,8 +53,8 @@ def parse_text(row: Row) -> EditRecord:
     return EditRecord(row.id, (request,), tuple(probes))
 
 
-def render_text(record: EditRecord, images: ImageSink) -> dict[str, Any]:
-    """The KnowEdit fields of a record without pictures.
+def flat_fields(record: EditRecord) -> dict[str, Any]:
+    """The fields of a record without pictures that KnowEdit and CounterFact have in common.
 
     Raises:
         InputError: If it has several requests, or one with a picture.
@@ -73,15 +73,25 @@ def render_text(record: EditRecord, images: ImageSink) -> dict[str, Any]:
         fields["ground_truth"] = request.target_true
     if (probe := mmedit.first(record, "rephrase")) is not None:
         fields["rephrase_prompt"] = probe.prompts[0]
+    if (probe := mmedit.first(record, "text")) is not None:
+        fields["locality_prompt"] = probe.prompts[0]
+        fields |= mmedit.answered("locality_ground_truth", probe)
+    return fields
+
+
+def render_text(record: EditRecord, images: ImageSink) -> dict[str, Any]:
+    """The KnowEdit fields of a record without pictures.
+
+    Raises:
+        InputError: If it has several requests, or one with a picture.
+    """
+    fields = flat_fields(record)
     for probe in record.probes:
         kind = "hop" if probe.kind in _HOP_KINDS else probe.kind
         group = _GROUP_OF.get((probe.axis, kind))
         if group is not None and not probe.images:
             entry = {"prompt": probe.prompts[0], "ground_truth": [list(probe.answers)]}
             fields.setdefault(probe.axis, {}).setdefault(group, []).append(entry)
-    if (probe := mmedit.first(record, "text")) is not None:
-        fields["locality_prompt"] = probe.prompts[0]
-        fields |= mmedit.answered("locality_ground_truth", probe)
     return fields
 
 

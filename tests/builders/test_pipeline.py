@@ -13,11 +13,11 @@ import pytest
 
 from builders import definition, pipeline
 from builders.executor import OpenWork, Tick
-from builders.progress import Quiet
 from builders.workdir import WorkDir
 from schemas.errors import InputError
 from schemas.layout import Layout, read_json
 from schemas.manifest import Manifest
+from schemas.progress import Quiet
 from schemas.validate import validate
 from tests.builders.toy import (
     BrokenError,

@@ -30,7 +30,6 @@ from builders import pipeline
 from builders.definition import Build, Row
 from builders.executor import LocalExecutor
 from builders.pipeline import Outcome, run
-from builders.progress import Progress, Quiet
 from builders.seeds import content_id, seed_for
 from builders.steps import Each, Filter, Problem, Reject, Step
 from builders.workdir import WorkDir
@@ -39,6 +38,7 @@ from schemas.errors import InputError
 from schemas.findings import Report
 from schemas.layout import Layout, sha256_of
 from schemas.manifest import Manifest, Rules
+from schemas.progress import Progress, Quiet
 from schemas.records import EditRecord
 from tests.factories import RULES, make_record
 

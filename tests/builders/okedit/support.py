@@ -18,11 +18,11 @@ from builders import pipeline
 from builders.okedit.build import Models, build
 from builders.okedit.draft import Answer, Draft
 from builders.okedit.options import Options
-from builders.progress import Quiet
 from builders.text.protocol import TextRequest, TextResult
 from builders.text.settings import EndpointSettings, Secret
 from schemas.arrow import from_row
 from schemas.images import EncodedImage
+from schemas.progress import Quiet
 from schemas.records import EditRecord
 from tests.factories import make_image
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from builders.progress import Bars, Quiet
+from schemas.progress import Bars, Quiet
 
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:

@@ -21,14 +21,15 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+Tick = Callable[[int], None]
+"""Told how many more are done."""
+
 
 class Progress(Protocol):
     """Shows the phases of a long run."""
 
-    def phase(
-        self, name: str, total: int | None
-    ) -> contextlib.AbstractContextManager[Callable[[int], None]]:
-        """A phase of `total` rows, or of unknown length; gives the function that counts rows."""
+    def phase(self, name: str, total: int | None) -> contextlib.AbstractContextManager[Tick]:
+        """A phase of `total` things, or of unknown length; gives the function that counts them."""
         ...
 
 
@@ -36,19 +37,20 @@ class Quiet:
     """Shows nothing."""
 
     @contextlib.contextmanager
-    def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    def phase(self, name: str, total: int | None) -> Iterator[Tick]:
         """A phase that nobody sees."""
-        yield lambda rows: None
+        yield lambda done: None
 
 
 class Bars:
     """Bars with rate and remaining time on a terminal, one line per phase elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, unit: str = "rows") -> None:
         self._console = console
+        self._unit = unit
 
     @contextlib.contextmanager
-    def phase(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    def phase(self, name: str, total: int | None) -> Iterator[Tick]:
         """A phase with its own bar, or with a line when it is done."""
         if not self._console.is_terminal:
             with self._line(name) as tick:
@@ -66,25 +68,24 @@ class Bars:
             console=self._console,
         ) as bars:
             task = bars.add_task(name, total=total)
-            yield lambda rows: bars.advance(task, rows)
+            yield lambda done: bars.advance(task, done)
 
     @contextlib.contextmanager
-    def _line(self, name: str) -> Iterator[Callable[[int], None]]:
+    def _line(self, name: str) -> Iterator[Tick]:
         began, counted = time.monotonic(), 0
 
-        def tick(rows: int) -> None:
+        def tick(done: int) -> None:
             nonlocal counted
-            counted += rows
+            counted += done
 
         yield tick
-        rows = f"{counted:,} rows in " if counted else ""
-        self._console.print(
-            f"{name}: {rows}{time.monotonic() - began:.1f} s", highlight=False, soft_wrap=True
-        )
+        count = f"{counted:,} {self._unit} in " if counted else ""
+        seconds = time.monotonic() - began
+        self._console.print(f"{name}: {count}{seconds:.1f} s", highlight=False, soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Rows per second."""
+        """How many per second."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "-/s", style="progress.data.speed")
