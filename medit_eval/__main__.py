@@ -1,0 +1,305 @@
+"""The command line: `python -m medit_eval score | rescore | tune`."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from schemas.cli import run
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from medit_eval.judge import Judge
+    from medit_eval.report import Report
+
+app = typer.Typer(
+    help="Score model editors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_WHAT = "What"
+_HOW = "How"
+_MODEL = "Model"
+_RUN = "Run"
+
+
+class ProtocolChoice(enum.StrEnum):
+    """In which order records are edited, asked and taken back."""
+
+    single = "single"
+    batch = "batch"
+    sequential = "sequential"
+
+
+class FormatChoice(enum.StrEnum):
+    """How prompts are put to the model."""
+
+    plain = "plain"
+    qa = "qa"
+    chat = "chat"
+
+
+def _option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
+
+
+@app.command()
+def score(
+    editor: Annotated[
+        str, _option("none, memit, alphaedit, come, balancedit, scr, or a plug-in's.", _WHAT)
+    ],
+    model: Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)],
+    records: Annotated[
+        str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
+    ],
+    records_format: Annotated[
+        str, _option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
+    ] = "medit",
+    images: Annotated[Path | None, _option("Folder of a foreign file's pictures.", _WHAT)] = None,
+    split: Annotated[str, _option("Split of a data set on the Hub.", _WHAT)] = "test",
+    limit: Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)] = None,
+    protocol: Annotated[
+        ProtocolChoice, _option("In which order to edit, ask and take back.", _HOW)
+    ] = ProtocolChoice.single,
+    batch_size: Annotated[
+        int, _option("Records edited with one call, but for single.", _HOW, min=1)
+    ] = 100,
+    metrics: Annotated[
+        str | None, _option("Names, with commas between; default: all common ones.", _HOW)
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        _option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
+    ] = None,
+    tuned: Annotated[
+        Path | None, _option("What `tune` wrote; its records are left out.", _HOW)
+    ] = None,
+    memory_sizes: Annotated[
+        str | None, _option("For editors that route: edits in memory, such as 1,100.", _HOW)
+    ] = None,
+    max_new_tokens: Annotated[int, _option("Length of a free answer.", _HOW, min=1)] = 32,
+    measurable_from: Annotated[
+        float, _option("What the unedited model must get right of portability.", _HOW, min=0, max=1)
+    ] = 0.5,
+    judge_model: Annotated[
+        str | None, _option("Model that judges answers, behind an endpoint.", _HOW)
+    ] = None,
+    base_url: Annotated[
+        str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)
+    ] = None,
+    prompt_format: Annotated[
+        FormatChoice, _option("How prompts are put to the model.", _MODEL)
+    ] = FormatChoice.plain,
+    device: Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)] = None,
+    dtype: Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)] = "auto",
+    device_map: Annotated[
+        str | None, _option("Spread the model over devices: auto.", _MODEL)
+    ] = None,
+    rows: Annotated[int, _option("Questions asked at once.", _MODEL, min=1)] = 64,
+    seed: Annotated[int, _option("Everything random derives from it.", _RUN)] = 0,
+    out: Annotated[
+        Path | None, _option("Run folder; a run that broke off goes on there.", _RUN)
+    ] = None,
+    cache: Annotated[Path | None, _option("Folder of the unedited model's answers.", _RUN)] = None,
+    everything: Annotated[
+        bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")
+    ] = False,
+) -> None:
+    """Edit a model with records, ask it their probes, and compare with what it said before."""
+    import warnings
+
+    from medit_eval.scoring import score as run_score
+    from schemas.progress import Bars
+
+    console = Console(stderr=True)
+    warnings.showwarning = lambda message, *_: console.print(
+        f"warning: {message}", highlight=False, markup=False
+    )
+    report = run_score(
+        editor,
+        model,
+        records,
+        protocol=protocol.value,
+        batch_size=batch_size,
+        metrics=_names(metrics),
+        prompt_format=prompt_format.value,
+        seed=seed,
+        out=out,
+        limit=limit,
+        editor_options=dict(map(_setting, setting or [])),
+        tuned=tuned,
+        records_format=records_format,
+        images=images,
+        split=split,
+        memory_sizes=_numbers(memory_sizes),
+        max_new_tokens=max_new_tokens,
+        measurable_from=measurable_from,
+        judge=_judge(judge_model, base_url),
+        device=device,
+        dtype=dtype,
+        device_map=device_map,
+        rows=rows,
+        cache=cache,
+        progress=Bars(console, "questions"),
+    )
+    _show(report, everything)
+
+
+@app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    metrics: Annotated[
+        str | None, _option("Names, with commas between; default: those of the run.", _HOW)
+    ] = None,
+    judge_model: Annotated[
+        str | None, _option("Model that judges answers, behind an endpoint.", _HOW)
+    ] = None,
+    base_url: Annotated[
+        str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)
+    ] = None,
+    everything: Annotated[
+        bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")
+    ] = False,
+) -> None:
+    """Make the report of a run again from its files, without the model."""
+    from medit_eval.scoring import rescore as run_rescore
+    from schemas.progress import Bars
+
+    report = run_rescore(
+        folder,
+        metrics=_names(metrics),
+        judge=_judge(judge_model, base_url),
+        progress=Bars(Console(stderr=True), "questions"),
+    )
+    _show(report, everything)
+
+
+@app.command()
+def tune(
+    editor: Annotated[str, _option("memit, alphaedit, come, balancedit, or a plug-in's.", _WHAT)],
+    model: Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)],
+    records: Annotated[
+        str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
+    ],
+    out: Annotated[Path, _option("File for the result, which `score --tuned` takes.", _RUN)],
+    records_format: Annotated[str, _option("Format of a file.", _WHAT)] = "medit",
+    limit: Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)] = None,
+    trials: Annotated[int, _option("Choices to try.", _HOW, min=1)] = 24,
+    share: Annotated[
+        float, _option("Share of the records that is set aside to search on.", _HOW)
+    ] = 0.2,
+    most: Annotated[int, _option("Records to set aside at most.", _HOW, min=1)] = 50,
+    space: Annotated[
+        list[str] | None,
+        _option("Values to choose from: name=[value, ...] as JSON; default: the usual.", _HOW),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        _option("A hyperparameter that all trials have: name=value.", _HOW, "--set"),
+    ] = None,
+    device: Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)] = None,
+    dtype: Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)] = "auto",
+    seed: Annotated[int, _option("Everything random derives from it.", _RUN)] = 0,
+) -> None:
+    """Search an editor's hyperparameters for a model, on records set aside for that."""
+    from medit_eval.tuning import tune as run_tune
+    from schemas.progress import Bars
+
+    tuned = run_tune(
+        editor,
+        model,
+        records,
+        trials=trials,
+        share=share,
+        most=most,
+        space=dict(map(_choices, space)) if space else None,
+        fixed=dict(map(_setting, setting or [])),
+        records_format=records_format,
+        limit=limit,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        out=out,
+        progress=Bars(Console(stderr=True), "trials"),
+    )
+    for trial in tuned.trials[:5]:
+        options = ", ".join(f"{name}={json.dumps(v)}" for name, v in trial.options.items())
+        typer.echo(f"{trial.failure if trial.mean is None else f'{trial.mean:.3f}'}  {options}")
+    aside = len(tuned.development)
+    typer.echo(f"The first of these, and the {aside} records it was found on, are in {out}.")
+
+
+def _show(report: Report, everything: bool) -> None:
+    from schemas.errors import printable
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 180  # nobody resizes a pipe: keep a row on one line
+    console.print(report.table(everything=everything))
+    for reason, n in _reasons(report):
+        typer.echo(f"unscorable, {n:,}: {printable(reason)}")
+    for note in report.notes:
+        typer.echo(f"note: {printable(note)}")
+    if report.path is not None:
+        typer.echo(f"The run is in {printable(str(report.path))}.")
+
+
+def _reasons(report: Report) -> list[tuple[str, int]]:
+    """The commonest reasons why questions could not be asked or edited."""
+    from collections import Counter
+
+    counts = Counter(row.failure for row in report.raw if row.failure is not None)
+    return counts.most_common(5)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in (text or "").split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"memory sizes are whole numbers with commas, not {text!r}") from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of `name=value`; what is no JSON is a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"a setting is name=value, not {text!r}")
+    try:
+        parsed = json.loads(value)
+    except json.JSONDecodeError:
+        parsed = value
+    # Hyperparameters are frozen: a list of layers is a tuple.
+    return name.strip().replace("-", "_"), tuple(parsed) if isinstance(parsed, list) else parsed
+
+
+def _choices(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Name and values of `name=[value, ...]`."""
+    name, values = _setting(text)
+    if not isinstance(values, tuple):
+        raise InputError(f"what to choose from is name=[value, ...], not {text!r}")
+    return name, tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def _judge(model: str | None, base_url: str | None) -> Judge | None:
+    if model is None:
+        if base_url is not None:
+            raise InputError("--base-url needs --judge-model")
+        return None
+    from medit_eval.judge import Judge
+
+    return Judge(model, base_url)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,150 @@
+"""Asks a model many questions at once, and keeps a bad one from spoiling the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from editors.lm import Likelihood
+from editors.prompts import Query
+from medit_eval.predictions import Baseline, Output
+from medit_eval.questions import Question
+from schemas.errors import InputError
+
+CONTINUATION = 100
+"""Tokens of a long continuation, as in the CounterFact evaluation."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Answering(Protocol):
+    """What can be asked: an `LM` or an `EditedModel`."""
+
+    def generate(
+        self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
+    ) -> list[str]:
+        """Free greedy answers."""
+        ...
+
+    def score(
+        self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
+    ) -> list[Likelihood]:
+        """Likelihoods of given answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are asked.
+
+    Attributes:
+        max_new_tokens: Length of a free answer at most.
+        top: How many of the most probable tokens are kept at each position of an answer.
+        likelihood: Whether answers are scored at all.
+    """
+
+    max_new_tokens: int = 32
+    top: int = 10
+    likelihood: bool = True
+
+
+def ask(model: Answering, questions: Sequence[Question], settings: Settings) -> list[Baseline]:
+    """What a model makes of each question; equal ones are asked once.
+
+    A question that cannot be put to the model, such as one longer than it reads, gets the reason
+    in place of an output.
+    """
+    unique = {question.digest: question for question in questions}
+    asked = list(unique.values())
+    texts = _generated(model, [q.query for q in asked], settings.max_new_tokens, ("\n",))
+    pairs: dict[tuple[Query, str], Likelihood | InputError] = {}
+    if settings.likelihood:
+        wanted = [
+            (question.query, answer)
+            for question, text in zip(asked, texts, strict=True)
+            if not isinstance(text, InputError)
+            for answer in (_answer(question, text), question.rival)
+            if answer
+        ]
+        pairs = _once(wanted, lambda some: _scored(model, some, settings.top))
+    long = [question for question in asked if question.continued]
+    continued = dict(
+        zip(
+            (question.digest for question in long),
+            _generated(model, [q.query for q in long], CONTINUATION, ()),
+            strict=True,
+        )
+    )
+    outputs = {
+        question.digest: _output(question, text, pairs, continued.get(question.digest))
+        for question, text in zip(asked, texts, strict=True)
+    }
+    return [outputs[question.digest] for question in questions]
+
+
+def _answer(question: Question, generation: str) -> str:
+    return question.answer if question.answer is not None else generation
+
+
+def _output(
+    question: Question,
+    text: str | InputError,
+    pairs: dict[tuple[Query, str], Likelihood | InputError],
+    continuation: str | InputError | None,
+) -> Baseline:
+    if isinstance(text, InputError):
+        return Baseline(question.digest, None, str(text))
+    own = pairs.get((question.query, _answer(question, text)))
+    rival = pairs.get((question.query, question.rival or ""))
+    for part in (own, rival, continuation):
+        if isinstance(part, InputError):
+            return Baseline(question.digest, None, str(part))
+    assert not isinstance(own, InputError)
+    assert not isinstance(rival, InputError)
+    assert not isinstance(continuation, InputError)
+    output = Output(
+        generation=text,
+        ids=own.ids if own else (),
+        logprobs=own.logprobs if own else (),
+        top=own.top if own else (),
+        rival_logprobs=rival.logprobs if rival else (),
+        continuation=continuation,
+    )
+    return Baseline(question.digest, output, None)
+
+
+def _generated(
+    model: Answering, queries: Sequence[Query], tokens: int, stop: tuple[str, ...]
+) -> list[str | InputError]:
+    texts = _once(
+        queries,
+        lambda some: model.generate(some, max_new_tokens=tokens, stop=stop),
+    )
+    return [texts[query] for query in queries]
+
+
+def _scored(model: Answering, pairs: Sequence[tuple[Query, str]], top: int) -> list[Likelihood]:
+    return model.score([query for query, _ in pairs], [answer for _, answer in pairs], top=top)
+
+
+def _once(
+    items: Sequence[Item], run: Callable[[list[Item]], list[Result]]
+) -> dict[Item, Result | InputError]:
+    """The result of every distinct item."""
+    unique = list(dict.fromkeys(items))
+    return dict(zip(unique, _guarded(unique, run), strict=True))
+
+
+def _guarded(items: list[Item], run: Callable[[list[Item]], list[Any]]) -> list[Any]:
+    """Results, or the error of each item that has one, found by halving where a call fails."""
+    if not items:
+        return []
+    try:
+        return run(items)
+    except InputError as error:
+        if len(items) == 1:
+            return [error]
+    middle = len(items) // 2
+    return _guarded(items[:middle], run) + _guarded(items[middle:], run)

@@ -1,0 +1,63 @@
+"""The corpus of the testbed models, for editors that measure what a model should keep."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from editors.corpus import Corpus
+from editors.lm import LM
+from editors.prompts import Query
+from editors.registry import option_names
+from medit_eval.models import TESTBED
+
+OPTION = "corpus"
+"""What editors call the option."""
+
+NAME = "testbed"
+"""The value of the option that stands for this corpus."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Running texts in memory.
+
+    Attributes:
+        texts: The texts.
+    """
+
+    texts: tuple[str, ...]
+    formatted: bool = field(default=False, init=False)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the texts."""
+        digest = hashlib.blake2b(digest_size=16)
+        for text in self.texts:
+            digest.update(text.encode() + b"\0")
+        return digest.hexdigest()
+
+    def queries(self) -> Iterator[Query]:
+        """The texts, each to be read as it is."""
+        return map(Query, self.texts)
+
+
+def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An editor's options, with the testbed's corpus where it is named, or meant.
+
+    It is meant for a testbed model where nothing else is said: the texts that the model was
+    trained on beside the edited people, whereas Wikipedia would be noise to it.
+    """
+    chosen = dict(options or {})
+    meant = OPTION not in chosen and lm.name.startswith(TESTBED)
+    if (meant and OPTION in option_names(editor)) or chosen.get(OPTION) == NAME:
+        chosen[OPTION] = _testbed()
+    return chosen
+
+
+def _testbed() -> Corpus:
+    from medit_eval import testbed
+
+    return Texts(tuple(testbed.covariance_corpus()))

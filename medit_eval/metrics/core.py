@@ -1,0 +1,108 @@
+"""What a metric is: a small function from a prediction to a number, with a name and a meaning."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from medit_eval.predictions import Output, Prediction, Score
+from schemas.errors import InputError
+from schemas.records import Expectation
+
+Need = Literal["likelihood", "continuation"]
+"""What a metric reads beyond the short generation that is always asked for."""
+
+
+class Unscorable(Exception):  # noqa: N818 - the expected outcome for some questions
+    """A question that a metric cannot judge, with the reason as its message."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to judge an edited model's output.
+
+    Attributes:
+        name: What it is called in every table.
+        judge: The score of one prediction. Raises `Unscorable` where there is none.
+        expectation: The probes that it judges: those the edit should reach (`target`), those it
+            must not (`unchanged`), or both (None).
+        kinds: The probe kinds that it judges, or None for all.
+        needs: What must have been asked for it.
+        routed: Whether it judges editors with a memory only.
+    """
+
+    name: str
+    judge: Callable[[Prediction], float]
+    expectation: Expectation | None = None
+    kinds: frozenset[str] | None = None
+    needs: frozenset[Need] = frozenset()
+    routed: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in one sentence: the first line of its function's docstring."""
+        return (self.judge.__doc__ or "").strip().split("\n")[0]
+
+    def applies(self, prediction: Prediction) -> bool:
+        """Whether it judges this prediction at all."""
+        if self.routed and prediction.routing is None:
+            return False
+        if self.kinds is not None and prediction.kind not in self.kinds:
+            return False
+        return self.expectation in (None, prediction.expectation)
+
+    def score(self, prediction: Prediction) -> Score:
+        """The score of a prediction that it judges, with a reason in place of one it has not."""
+        value, reason = None, prediction.failure
+        if reason is None:
+            try:
+                value = self.judge(prediction)
+                if not math.isfinite(value):
+                    value, reason = None, "the score is not a finite number"
+            except Unscorable as unscorable:
+                reason = str(unscorable)
+        return Score(*prediction.key, self.name, value, reason)
+
+
+def post(prediction: Prediction) -> Output:
+    """The edited model's output."""
+    if prediction.post is None:
+        raise Unscorable("the edited model was not asked")
+    return prediction.post
+
+
+def pre(prediction: Prediction) -> Output:
+    """The unedited model's output."""
+    if prediction.pre is None:
+        raise Unscorable("the unedited model was not asked")
+    return prediction.pre
+
+
+def select(
+    wanted: Iterable[str | Metric] | None, known: Sequence[Metric], default: Sequence[Metric]
+) -> tuple[Metric, ...]:
+    """The metrics of these names, each once, in the given order.
+
+    Raises:
+        InputError: If a name is unknown, or two metrics share one.
+    """
+    if wanted is None:
+        return tuple(default)
+    by_name = {metric.name: metric for metric in known}
+    chosen: dict[str, Metric] = {}
+    for entry in wanted:
+        metric = by_name.get(entry) if isinstance(entry, str) else entry
+        if metric is None:
+            near = difflib.get_close_matches(str(entry), by_name, n=2)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(by_name)}"
+            )
+            raise InputError(f"there is no metric {entry!r}; {hint}")
+        if chosen.setdefault(metric.name, metric) is not metric:
+            raise InputError(f"two metrics are called {metric.name!r}")
+    if not chosen:
+        raise InputError("no metric is chosen")
+    return tuple(chosen.values())

@@ -1,0 +1,105 @@
+"""Models as a user names them: a path, a Hub id, a testbed model, or one in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editors.lm import DEFAULT_BATCH, LM
+from editors.prompts import PromptFormat
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+TESTBED = "testbed/"
+"""What the names of the models that come with this package begin with."""
+
+
+def resolve(
+    model: str | Path | LM | Any,
+    processor: Any = None,
+    *,
+    prompt_format: PromptFormat | None = None,
+    device: str | torch.device | None = None,
+    dtype: str = "auto",
+    device_map: str | None = None,
+    rows: int = DEFAULT_BATCH,
+) -> LM:
+    """The model that a user means.
+
+    Args:
+        model: A folder, a Hub id, `testbed/lm` or `testbed/vlm`, an `LM`, or a `PreTrainedModel`.
+        processor: The tokenizer or processor of a `PreTrainedModel`.
+        prompt_format: How prompts are put to it; `plain` by default, or an `LM`'s own.
+        device: Where a model that is loaded goes.
+        dtype: The dtype of a model that is loaded.
+        device_map: How to spread a model that is loaded over several devices.
+        rows: Questions that are asked at once, to begin with.
+
+    Raises:
+        InputError: If it cannot be found, read or edited.
+    """
+    if isinstance(model, LM):
+        if prompt_format in (None, model.renderer.format):
+            return model
+        reader = model.processor or model.tokenizer
+        return LM(
+            model.model,
+            reader,
+            name=model.name,
+            prompt_format=prompt_format or "plain",
+            batch_size=model.batch_size,
+        )
+    shape = prompt_format or "plain"
+    if not isinstance(model, str | Path):
+        if processor is None:
+            raise InputError(
+                f"a {type(model).__name__} in memory needs its tokenizer or processor as well"
+            )
+        return LM(model, processor, prompt_format=shape, batch_size=rows)
+    name = str(model)
+    source: str | Path = model
+    if name.startswith(TESTBED) and not Path(name).exists():
+        from medit_eval import testbed
+
+        source = testbed.path(name)
+    return LM.load(
+        source,
+        device=device,
+        dtype=dtype if not name.startswith(TESTBED) or dtype != "auto" else "float32",
+        device_map=device_map,
+        prompt_format=shape,
+        batch_size=rows,
+        name=name,
+    )
+
+
+def identity(lm: LM) -> str:
+    """A digest of all that decides what a model answers: weights, tokenizer, libraries..."""
+    import torch
+    import transformers
+
+    digest = hashlib.blake2b(digest_size=16)
+    config = {k: v for k, v in lm.config.to_dict().items() if not k.startswith("_")}
+    image_processor = getattr(lm.processor, "image_processor", None)
+    for part in (
+        lm.digest(),
+        type(lm.model).__name__,
+        repr(sorted(config.items(), key=lambda item: item[0])),
+        _vocabulary(lm.tokenizer),
+        str(getattr(lm.processor or lm.tokenizer, "chat_template", None)),
+        image_processor.to_json_string() if image_processor is not None else "",
+        torch.__version__,
+        transformers.__version__,
+    ):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _vocabulary(tokenizer: Any) -> str:
+    """A fast tokenizer's rules as JSON, without the padding that its last call left behind."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    return json.dumps({k: v for k, v in rules.items() if k not in ("padding", "truncation")})

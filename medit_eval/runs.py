@@ -1,0 +1,249 @@
+"""The run folder: what was asked of whom, and every answer.
+
+DIR/manifest.json              arguments, versions, digests; whether the run is complete
+DIR/predictions/part-*.parquet raw outputs before and after, written as the run goes
+DIR/scores.parquet             each metric's judgement of each prediction
+DIR/summary.csv                the table
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from medit_eval.metrics import Need
+from medit_eval.parts import Parts, read_part
+from medit_eval.predictions import PREDICTIONS, Prediction
+from schemas.arrow import from_row
+from schemas.errors import InputError
+from schemas.layout import read_json, sha256_of, write_json
+
+VERSION = 1
+"""Raised when the folder's layout changes."""
+
+_SPELLINGS = frozenset({"model", "records"})
+"""Arguments that may differ between runs of the same thing: their digests tell."""
+
+_FLUSH_ROWS = 512
+_FLUSH_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """What a run folder holds, and how it came about.
+
+    Attributes:
+        run_version: Version of the folder's layout.
+        arguments: What decides the predictions: a run with others does not go on here.
+        reporting: What decides the scores and the summary only.
+        versions: Versions of medit and of the libraries that shape the numbers.
+        complete: Whether everything was asked.
+        predictions: Rows in all parts, once complete.
+        parts: SHA-256 of the parts by name, once complete.
+        notes: What the reader of the numbers should know.
+        started: ISO 8601 time at which the run began.
+        finished: ISO 8601 time at which it was complete, or None.
+    """
+
+    run_version: int
+    arguments: dict[str, Any]
+    reporting: dict[str, Any]
+    versions: dict[str, str]
+    complete: bool
+    predictions: int
+    parts: dict[str, str]
+    notes: tuple[str, ...]
+    started: str
+    finished: str | None = None
+
+
+@dataclass
+class RunFolder:
+    """A run's folder, or nothing but memory where `root` is None.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path | None
+    _kept: list[Prediction] = field(default_factory=list)
+    _waiting: list[Prediction] = field(default_factory=list)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All predictions so far."""
+        return self._kept
+
+    def needs(self) -> set[Need]:
+        """What the run that is here asks for; nothing where none is.
+
+        Raises:
+            InputError: If its manifest is damaged.
+        """
+        if self.root is None or not manifest_path(self.root).is_file():
+            return set()
+        return set(read_manifest(self.root).arguments.get("needs", ()))
+
+    def begin(self, manifest: RunManifest) -> RunManifest:
+        """Start a run here, or go on with the one that is here.
+
+        Raises:
+            InputError: If the folder holds a run with other arguments, is damaged, or holds
+                something else.
+        """
+        if self.root is None:
+            return manifest
+        if not manifest_path(self.root).is_file():
+            if self.root.is_dir() and any(p.name != "lock" for p in self.root.iterdir()):
+                raise InputError("is not empty and holds no run", file=self.root)
+            write_manifest(self.root, manifest)
+            return manifest
+        found = read_manifest(self.root)
+        arguments = json.loads(json.dumps(manifest.arguments))
+        for name in {**found.arguments, **arguments}:
+            old, new = found.arguments.get(name), arguments.get(name)
+            if old != new and name not in _SPELLINGS:
+                raise InputError(
+                    f"holds a run with other arguments: {name} is {old!r} there and {new!r} here; "
+                    "name another folder",
+                    file=self.root,
+                )
+        self._kept = read_predictions(self.root, found)
+        return dataclasses.replace(manifest, started=found.started, complete=found.complete)
+
+    def keep(self, rows: Sequence[Prediction]) -> None:
+        """Take predictions; they are written when enough have come together."""
+        self._kept += rows
+        self._waiting += rows
+        late = time.monotonic() - self._flushed > _FLUSH_SECONDS
+        if late or len(self._waiting) >= _FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting and self.root is not None:
+            Parts(predictions_path(self.root), PREDICTIONS).append(self._waiting)
+        self._waiting = []
+        self._flushed = time.monotonic()
+
+    def finish(self, manifest: RunManifest) -> None:
+        """Write the manifest of a complete run."""
+        if self.root is None:
+            return
+        files = Parts(predictions_path(self.root), PREDICTIONS).files()
+        write_manifest(
+            self.root,
+            dataclasses.replace(
+                manifest,
+                complete=True,
+                predictions=len(self._kept),
+                parts={file.name: sha256_of(file) for file in files},
+                finished=now(),
+            ),
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder, so that no second process writes into it.
+
+        Raises:
+            InputError: If another process holds it.
+        """
+        if self.root is None:
+            yield
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError("another run is writing here", file=self.root) from None
+            yield
+
+
+def manifest_path(root: Path) -> Path:
+    """Where a run's manifest is."""
+    return root / "manifest.json"
+
+
+def predictions_path(root: Path) -> Path:
+    """Where a run's predictions are."""
+    return root / "predictions"
+
+
+def write_manifest(root: Path, manifest: RunManifest) -> None:
+    """Write a run's manifest."""
+    write_json(manifest_path(root), dataclasses.asdict(manifest))
+
+
+def read_manifest(root: Path) -> RunManifest:
+    """The manifest of a run folder.
+
+    Raises:
+        InputError: If there is none, or it is damaged or of another version.
+    """
+    path = manifest_path(root)
+    if not path.is_file():
+        raise InputError("has no manifest.json, so no run is here", file=root)
+    fields = read_json(path)
+    if not isinstance(fields, Mapping):
+        raise InputError("is not a JSON object", file=path)
+    if fields.get("run_version") != VERSION:
+        found = fields.get("run_version")
+        raise InputError(f"is of a run of version {found}, not {VERSION}", file=path)
+    try:
+        return from_row(RunManifest, fields)
+    except InputError as error:
+        raise InputError(error.reason, file=path, field=error.field) from None
+
+
+def read_predictions(root: Path, manifest: RunManifest) -> list[Prediction]:
+    """The predictions of a run folder, checked against its manifest.
+
+    Raises:
+        InputError: If a part is damaged, changed, missing, or there are two of one question.
+    """
+    folder = Parts(predictions_path(root), PREDICTIONS)
+    files = {file.name: file for file in folder.files()}
+    for name, digest in manifest.parts.items():
+        if name not in files:
+            raise InputError("is not there, though the manifest lists it",
+                             file=folder.root / name)  # fmt: skip
+        if sha256_of(files[name]) != digest:
+            raise InputError("is not what the run wrote", file=files[name])
+    rows = [row for file in files.values() for row in read_part(file, PREDICTIONS)]
+    seen: set[tuple[str, str, int, str]] = set()
+    for row in rows:
+        if row.key in seen:
+            raise InputError("holds two predictions of one question", file=folder.root,
+                             row=f"{row.record}, probe {row.probe}")  # fmt: skip
+        seen.add(row.key)
+    if manifest.complete and len(rows) != manifest.predictions:
+        raise InputError(
+            f"holds {len(rows)} predictions; the manifest counts {manifest.predictions}",
+            file=folder.root,
+        )
+    return rows
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes the numbers."""
+    found = {}
+    for name in ("medit", "torch", "transformers", "tokenizers", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def now() -> str:
+    """The time, for manifests."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

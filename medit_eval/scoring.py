@@ -1,0 +1,350 @@
+"""`score`: edit, ask, compare with the unedited model, and report; `rescore`: from files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medit_eval.metrics import DEFAULT, METRICS, Metric
+from medit_eval.metrics.core import select
+from medit_eval.predictions import SCORES, Prediction
+from medit_eval.protocols import Episode, memory_plan, plan
+from medit_eval.report import Report, scored
+from medit_eval.runs import (
+    VERSION,
+    RunFolder,
+    RunManifest,
+    now,
+    read_manifest,
+    read_predictions,
+    versions,
+)
+from medit_eval.sources import OWN, first_with_picture, load, records_digest
+from medit_eval.summary import BAR, summarise
+from schemas.errors import InputError
+from schemas.layout import write_parquet
+from schemas.progress import Progress, Quiet
+from schemas.records import EditRecord
+
+if TYPE_CHECKING:
+    from editors.base import Editor
+    from editors.lm import LM
+    from editors.prompts import PromptFormat
+    from medit_eval.judge import Judge
+    from medit_eval.tuning import Tuned
+
+_LONG = 200
+"""Characters above which a setting is written down as its digest."""
+
+
+def score(
+    editor: str | Editor,
+    model: str | Path | LM | Any,
+    records: str | Path | Iterable[EditRecord] | Any,
+    *,
+    protocol: str = "single",
+    batch_size: int = 100,
+    metrics: Iterable[str | Metric] | None = None,
+    prompt_format: PromptFormat | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    editor_options: Mapping[str, Any] | None = None,
+    tuned: str | Path | None = None,
+    processor: Any = None,
+    records_format: str = OWN,
+    images: str | Path | None = None,
+    split: str = "test",
+    memory_sizes: Sequence[int] = (),
+    max_new_tokens: int = 32,
+    measurable_from: float = BAR,
+    judge: Judge | None = None,
+    device: str | None = None,
+    dtype: str = "auto",
+    device_map: str | None = None,
+    rows: int = 64,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Edit a model with records, ask it their probes, and compare with what it said before.
+
+    Args:
+        editor: An editor's name, or an editor.
+        model: A folder, a Hub id, `testbed/lm`, `testbed/vlm`, an `LM` or a `PreTrainedModel`.
+        records: A builder's folder, a file of a known format, a data set, or records; see
+            `medit_eval.sources.load`.
+        protocol: `single`, `batch` or `sequential`; see `medit_eval.protocols`.
+        batch_size: Records that are edited with one call, in the latter two.
+        metrics: Metrics or their names; those of `medit_eval.metrics.DEFAULT` by default.
+        prompt_format: How prompts are put to the model: `plain` (the default), `qa` or `chat`.
+        seed: What random choices of editors, and the bootstrap, derive from.
+        out: The run folder. A run that broke off goes on where it stopped; without a folder
+            nothing is written.
+        limit: How many records to use, from the first on.
+        editor_options: Hyperparameters of an editor that is given by name.
+        tuned: A file that `medit_eval.tune` wrote: its hyperparameters are taken where
+            `editor_options` gives none, and the records that they were found on are left out.
+        processor: The tokenizer or processor of a `PreTrainedModel`.
+        records_format: The format of a foreign file or data set; see
+            `medit_eval.sources.format_names`.
+        images: The folder of a foreign file's pictures.
+        split: The split of a data set on the Hub.
+        memory_sizes: Also ask with so many edits in memory, routing as it is, forced on and
+            forced off; for editors that route.
+        max_new_tokens: Length of a free answer at most.
+        measurable_from: Share of portability questions that the unedited model must get right
+            for a kind of them to be measurable.
+        judge: The judging model, for the metric `judged`.
+        device: Where a model that is loaded goes.
+        dtype: The dtype of a model that is loaded.
+        device_map: How to spread a model that is loaded over several devices.
+        rows: Questions that are asked at once, halved where memory runs out.
+        cache: Folder of the unedited model's answers; in the user's cache folder by default.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: If an argument, the records, the model or the run folder cannot be used.
+    """
+    from editors.registry import make
+    from medit_eval.asking import Settings
+    from medit_eval.baselines import baselines, default_cache
+    from medit_eval.corpora import with_corpus
+    from medit_eval.models import identity, resolve
+    from medit_eval.questions import slots
+    from medit_eval.running import Runner
+
+    progress = progress or Quiet()
+    chosen = _metrics(metrics, judge)
+    found = load(
+        records,
+        records_format=records_format,
+        images=None if images is None else Path(images),
+        split=split,
+        limit=limit,
+    )
+    plan(protocol, found, batch_size)  # what is wrong with these shows before the model is loaded
+    if not isinstance(editor, str) and (editor_options or tuned):
+        raise InputError("options belong to an editor that is given by name")
+    lm = resolve(
+        model,
+        processor,
+        prompt_format=prompt_format,
+        device=device,
+        dtype=dtype,
+        device_map=device_map,
+        rows=rows,
+    )
+    _require_eyes(lm, found)
+    if tuned is not None:
+        settings_found = _tuned(Path(tuned), editor, lm)
+        found = settings_found.evaluated(found)
+        editor_options = {**settings_found.options, **(editor_options or {})}
+    episodes = plan(protocol, found, batch_size) + memory_plan(found, memory_sizes)
+    method = editor
+    if isinstance(method, str):
+        method = make(method, lm, with_corpus(method, lm, editor_options))
+    if memory_sizes:
+        _require_routing(method, lm)
+    run = RunFolder(None if out is None else Path(out))
+    needs = {need for metric in chosen for need in metric.needs} | run.needs()
+    settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
+    continued = "continuation" in needs
+    name = identity(lm)
+    manifest = RunManifest(
+        run_version=VERSION,
+        arguments={
+            "editor": _described(method),
+            "model": lm.name,
+            "model_digest": name,
+            "records": str(records) if isinstance(records, str | Path) else "in memory",
+            "records_digest": records_digest(found),
+            "record_count": len(found),
+            "protocol": protocol,
+            "batch_size": batch_size,
+            "prompt_format": lm.renderer.format,
+            "max_new_tokens": max_new_tokens,
+            "top": settings.top,
+            "needs": sorted(needs),
+            "memory_sizes": list(memory_sizes),
+            "seed": seed,
+        },
+        reporting={
+            "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
+            "measurable_from": measurable_from,
+            "judge": judge.model if judge else None,
+        },
+        versions=versions(),
+        complete=False,
+        predictions=0,
+        parts={},
+        notes=(),
+        started=now(),
+    )
+    with run.locked():
+        manifest = run.begin(manifest)
+        if not manifest.complete:
+            questions = [
+                slot.question for record in found for slot in slots(record, continued=continued)
+            ]
+            total = len({question.digest for question in questions})
+            with progress.phase("before the edits", total) as tick:
+                store = default_cache() if cache is None else Path(cache)
+                before = baselines(lm, name, questions, settings, store, tick)
+            runner = Runner(
+                lm, method, settings, before, continued, seed,
+                {prediction.key for prediction in run.predictions}, run.keep, lambda done: None,
+            )  # fmt: skip
+            with progress.phase(f"after {method.name}", _asked(episodes)) as tick:
+                runner.tick = tick
+                try:
+                    runner.run(episodes)
+                finally:
+                    run.flush()
+            manifest = dataclasses.replace(manifest, notes=tuple(runner.notes))
+            run.finish(manifest)
+        elif run.root is not None:
+            manifest = read_manifest(run.root)
+        return _report(run.predictions, chosen, judge, manifest, run.root, progress)
+
+
+def rescore(
+    run: str | Path,
+    *,
+    metrics: Iterable[str | Metric] | None = None,
+    judge: Judge | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Make the report of a run again from its files, without the model.
+
+    A run that broke off gives a report of what was asked by then.
+
+    Args:
+        run: The run folder.
+        metrics: Metrics or their names; those of the run by default.
+        judge: The judging model, for the metric `judged`.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: If the folder is damaged or holds no run.
+    """
+    root = Path(run)
+    manifest = read_manifest(root)
+    predictions = read_predictions(root, manifest)
+    wanted = metrics
+    if metrics is None:
+        known = {metric.name for metric in METRICS}
+        wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
+    return _report(
+        predictions, _metrics(wanted, judge), judge, manifest, root, progress or Quiet()
+    )  # fmt: skip
+
+
+def _report(
+    predictions: Sequence[Prediction],
+    metrics: Sequence[Metric],
+    judge: Judge | None,
+    manifest: RunManifest,
+    root: Path | None,
+    progress: Progress,
+) -> Report:
+    notes = list(manifest.notes)
+    if root is not None and not read_manifest(root).complete:
+        notes.append("the run is not complete: this is what was asked by now")
+    if judge is not None:
+        with progress.phase("judging", 3 * len(predictions)) as tick:
+            metrics = [*metrics, judge.metric(predictions, tick)]
+    scores = scored(predictions, metrics)
+    rows = summarise(
+        predictions,
+        scores,
+        protocol=str(manifest.arguments["protocol"]),
+        seed=int(manifest.arguments["seed"]),
+        bar=float(manifest.reporting["measurable_from"]),
+    )
+    report = Report(tuple(rows), tuple(predictions), scores, tuple(notes), root)
+    if root is not None:
+        write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
+        report.write()
+    return report
+
+
+def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tuple[Metric, ...]:
+    names = None if wanted is None else list(wanted)
+    if names is not None and "judged" in names:
+        if judge is None:
+            raise InputError("the metric 'judged' needs a judge: the model that is to judge")
+        names = [name for name in names if name != "judged"] or None
+    return select(names, METRICS, DEFAULT)
+
+
+def _asked(episodes: Sequence[Episode]) -> int:
+    return sum(
+        len(probe.prompts) * max(1, len(probe.images))
+        for episode in episodes
+        for step in episode
+        for record in step.ask
+        for probe in record.probes
+    )
+
+
+def _tuned(path: Path, editor: str | Editor, lm: LM) -> Tuned:
+    """The result of a search, which must be for this editor and this model."""
+    from medit_eval.tuning import Tuned
+
+    tuned = Tuned.read(path)
+    if tuned.editor != editor:
+        raise InputError(f"is for the editor {tuned.editor!r}, not {editor!r}", file=path)
+    if tuned.model != lm.digest():
+        raise InputError(f"is for another model than {lm.name}", file=path)
+    return tuned
+
+
+def _require_eyes(lm: LM, records: Sequence[EditRecord]) -> None:
+    if lm.sees or (found := first_with_picture(records)) is None:
+        return
+    first, count = found
+    raise InputError(
+        f"{count} of {len(records)} records hold pictures, which the text model {lm.name} cannot "
+        "see; take a vision-language model, or records without pictures",
+        row=first,
+    )
+
+
+def _require_routing(editor: Editor, lm: LM) -> None:
+    from editors.routing import Routed
+
+    with editor.apply(lm) as edited:
+        if not isinstance(edited, Routed):
+            raise InputError(
+                f"the editor {editor.name!r} does not route questions to a memory, "
+                "so memory sizes mean nothing for it"
+            )
+
+
+def _described(editor: Editor) -> dict[str, Any]:
+    """An editor's name, class and hyperparameters, as JSON."""
+    kind = type(editor)
+    described: dict[str, Any] = {"name": editor.name, "class": f"{kind.__module__}.{kind.__name__}"}
+    if dataclasses.is_dataclass(editor):
+        for field in dataclasses.fields(editor):
+            described.setdefault(field.name, _json(getattr(editor, field.name)))
+    return described
+
+
+def _json(value: Any) -> Any:
+    """A setting as JSON; what is long or has no JSON form is a digest of how it prints."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and len(value) <= 64:
+        return [_json(item) for item in value]
+    if isinstance(value, dict) and len(value) <= 64:
+        return {str(key): _json(item) for key, item in value.items()}
+    # Where an object has no better form than its address, its class has to do.
+    text = value if isinstance(value, str) else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    if len(text) <= _LONG:
+        return text
+    return f"digest {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
