@@ -2,8 +2,9 @@
 
 Every document derives from a seed and its number alone, so training can stop and go on anywhere.
 Biographies name a person once and go on with "they", in sentences that are permuted and reworded
-each time (Allen-Zhu and Li, Physics of Language Models, part 3.1): that makes a model gather what
-it knows of a person at the name's last token, where locate-then-edit methods look for it.
+each time (Allen-Zhu and Li, Physics of Language Models, part 3.1). That helps a model to gather
+what it knows of a person at the name's end, where locate-then-edit methods look for it;
+`text.settling` sees to it.
 """
 
 from __future__ import annotations

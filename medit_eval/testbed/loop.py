@@ -173,11 +173,11 @@ def _accumulate(
     """
     shared = distributed.is_initialized()
     rank, count = (distributed.get_rank(), distributed.get_world_size()) if shared else (0, 1)
-    total = torch.zeros(1)
+    total = torch.zeros(1, device=next(model.parameters()).device)
     for part in range(rank, parts, count):
         loss = loss_at(step, part) / parts
         loss.backward()
-        total += loss.detach().cpu()
+        total += loss.detach()
     if shared:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         flat = torch.cat([total, *(gradient.flatten() for gradient in gradients)])

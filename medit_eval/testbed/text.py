@@ -115,7 +115,7 @@ def train_text(recipe: TextRecipe, folder: Path) -> Iterator[Progress]:
     world = World.draw(recipe.world)
     corpus = Corpus(world, recipe.mixture)
     tokenizer = new_tokenizer(recipe)
-    model = new_model(recipe, tokenizer)
+    model = new_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     exam = quality.examination(world, per_kind=150)
 
     def loss_at(step: int, part: int) -> Tensor:

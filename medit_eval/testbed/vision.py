@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -19,23 +19,19 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from editors.lm import LM
 from medit_eval.testbed import quality
 from medit_eval.testbed.corpus import MIXTURE, Corpus
+from medit_eval.testbed.llava import Namer, new_processor, new_vision_model, normalised
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
 from medit_eval.testbed.pictures import SIDE, Album, jittered, trained_about
 from medit_eval.testbed.text import reader, save, text_loss
 from medit_eval.testbed.tokens import IGNORED, IMAGE, packed
 from medit_eval.testbed.world import SEED, World
 from schemas.records import EditRecord
-
-MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""What CLIP's image processor subtracts and divides by, per colour."""
-
 
 Stage = Literal["naming", "joining", "talking"]
 
@@ -83,22 +79,6 @@ class VisionRecipe:
         return digest.hexdigest()[:16]
 
 
-class Namer(nn.Module):
-    """A vision tower with a head that names what its patches show."""
-
-    def __init__(self, tower: nn.Module, width: int, kinds: int) -> None:
-        super().__init__()
-        self.tower = tower
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, kinds)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Scores of all kinds, shape (n, kinds), for pictures of shape (n, 3, side, side)."""
-        # The patches alone, as LLaVA hands them on: what is to be known has to be in them.
-        patches = self.tower(pixels).last_hidden_state[:, 1:]
-        return self.head(self.norm(patches).mean(1))
-
-
 def train_vision(
     recipe: VisionRecipe, text: LM, records: Iterable[EditRecord], folder: Path
 ) -> Iterator[tuple[Stage, Progress]]:
@@ -118,11 +98,13 @@ def train_vision(
     digest = f"{recipe.digest(seen, 'talking')} {text.digest()}"
     if finished(folder, digest):
         return
-    model = new_vision_model(recipe, text)
-    namer = Namer(model.model.vision_tower, recipe.width, len(seen.kinds))
+    model = new_vision_model(
+        text, layers=recipe.layers, width=recipe.width, patch=recipe.patch, seed=recipe.seed
+    )
+    namer = Namer(model.model.vision_tower, recipe.width, len(seen.kinds)).to(text.device)
     for progress in _name(recipe, namer, seen, unseen, folder):
         yield "naming", progress
-    examined = _Examination(model, new_processor(recipe, text.tokenizer), world, unseen)
+    examined = _Examination(model, new_processor(text.tokenizer, patch=recipe.patch), world, unseen)
     model.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(True)
     yield from _talk(recipe, "joining", model, text, seen, examined, folder)
@@ -145,63 +127,11 @@ def _talk(
     folder: Path,
 ) -> Iterator[tuple[Stage, Progress]]:
     read = recipe.read if stage == "talking" else 0
-    loss_at = _conversation(recipe, model, text.tokenizer, album, read)
-    digest = f"{recipe.digest(album, stage)} {text.digest()}"
     plan = recipe.joining if stage == "joining" else recipe.talking
+    loss_at = _conversation(recipe, plan, model, text.tokenizer, album, read)
+    digest = f"{recipe.digest(album, stage)} {text.digest()}"
     for progress in train(model, loss_at, plan, folder, recipe=digest, watch=watch, name=stage):
         yield stage, progress
-
-
-def new_vision_model(recipe: VisionRecipe, text: LM) -> Any:
-    """A LLaVA around a text model, with a new vision tower and projector."""
-    import transformers as hf
-
-    torch.manual_seed(recipe.seed)
-    language = copy.deepcopy(text.config)
-    language.tie_word_embeddings = False  # LLaVA ties by a name that GPT-2 does not have
-    config = hf.LlavaConfig(
-        vision_config=hf.CLIPVisionConfig(
-            hidden_size=recipe.width,
-            intermediate_size=4 * recipe.width,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.width // 32,
-            image_size=SIDE,
-            patch_size=recipe.patch,
-        ),
-        text_config=language,
-        image_token_index=text.tokenizer.convert_tokens_to_ids(IMAGE),
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=False,
-    )
-    model: Any = hf.LlavaForConditionalGeneration(config)
-    model.model.language_model.load_state_dict(text.model.base_model.state_dict())
-    with torch.no_grad():
-        model.lm_head.weight.copy_(text.model.get_output_embeddings().weight)
-    return model.float()
-
-
-def new_processor(recipe: VisionRecipe, tokenizer: Any) -> Any:
-    """The processor of a recipe's model."""
-    import transformers as hf
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    return hf.LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-        ),
-        tokenizer=tokenizer,
-        patch_size=recipe.patch,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        image_token=IMAGE,
-    )
-
-
-def normalised(pixels: NDArray[np.floating[Any]]) -> Tensor:
-    """Pictures in 0..1 the way CLIP's image processor hands them on."""
-    mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, DEVIATION))
-    return (torch.from_numpy(pixels.astype(np.float32)) - mean) / deviation
 
 
 def _name(
@@ -209,21 +139,22 @@ def _name(
 ) -> Iterator[Progress]:
     places = {kind: place for place, kind in enumerate(seen.kinds)}
     labels = torch.tensor([places[kind] for kind in seen.shown])
+    device = namer.head.weight.device
 
     def loss_at(step: int, part: int) -> Tensor:
         rng = np.random.default_rng([recipe.seed, step, part])
         chosen = rng.integers(0, len(labels), recipe.pictures // recipe.naming.parts)
-        pixels = normalised(jittered(seen.pixels[chosen], rng))
-        with torch.autocast("cpu", torch.bfloat16):
-            scores = namer(pixels)
-        return functional.cross_entropy(scores.float(), labels[chosen], label_smoothing=0.05)
+        pixels = normalised(jittered(seen.pixels[chosen], rng)).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            scores = namer(pixels).float()
+        return functional.cross_entropy(scores, labels[chosen].to(device), label_smoothing=0.05)
 
     @torch.no_grad()
     def watch() -> dict[str, float]:
         right = 0
         for start in range(0, len(unseen.shown), 256):
             pixels = unseen.pixels[start : start + 256] / 255
-            best = namer(normalised(pixels)).argmax(1).tolist()
+            best = namer(normalised(pixels).to(device)).argmax(1).tolist()
             right += sum(
                 seen.kinds[place] == kind
                 for place, kind in zip(best, unseen.shown[start : start + 256], strict=True)
@@ -237,45 +168,54 @@ def _name(
 
 
 def _conversation(
-    recipe: VisionRecipe, model: Any, tokenizer: Any, album: Album, read: int
+    recipe: VisionRecipe, plan: Plan, model: Any, tokenizer: Any, album: Album, read: int
 ) -> Callable[[int, int], Tensor]:
-    """The loss of one step: questions about pictures, and texts to read."""
+    """The loss of one step: questions about pictures, and `read` tokens of text."""
     world = World.draw(recipe.world)
     about = trained_about(world)
     countries = {"country_question": 0.2, "country": 0.05, "country_hops": 0.05, "trivia": 0.05}
     corpus = Corpus(world, {**MIXTURE, **countries})
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
     settle = len(model.model.language_model.h) // 2
+    device = model.device
     slots = [image_id] * (SIDE // recipe.patch) ** 2
 
     def loss_at(step: int, part: int) -> Tensor:
         rng = Random(f"{recipe.seed} talk {read} {step} {part}")
-        chosen = [rng.randrange(len(album.shown)) for _ in range(recipe.asked // 2)]
-        rows = []
-        for place in chosen:
-            question, answer = rng.choice(about[album.shown[place]])
-            prompt = tokenizer(f"\n{question}")["input_ids"]
-            whole = tokenizer(f"\n{question} {answer}\n")["input_ids"] + [tokenizer.eos_token_id]
-            rows.append((slots + whole, len(slots) + len(prompt)))
-        length = max(len(ids) for ids, _ in rows)
-        ids = torch.full((len(rows), length), tokenizer.pad_token_id)
-        labels = torch.full((len(rows), length), IGNORED)
-        for row, (tokens, begin) in enumerate(rows):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            labels[row, begin : len(tokens)] = torch.tensor(tokens[begin:])
+        chosen = [rng.randrange(len(album.shown)) for _ in range(recipe.asked // plan.parts)]
+        asked = [rng.choice(about[album.shown[place]]) for place in chosen]
+        ids, labels = _questions(tokenizer, slots, asked)
         jitter = np.random.default_rng([recipe.seed, read, step, part])
-        pixels = normalised(jittered(album.pixels[chosen], jitter))
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = model.model(ids, pixel_values=pixels, use_cache=False).last_hidden_state
-            targets = labels[:, 1:]
-            logits = model.lm_head(hidden[:, :-1][targets >= 0])
-        loss = functional.cross_entropy(logits.float(), targets[targets >= 0])
+        pixels = normalised(jittered(album.pixels[chosen], jitter)).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            seen = model.model(ids.to(device), pixel_values=pixels, use_cache=False)
+            learned = labels[:, 1:] != IGNORED
+            logits = model.lm_head(seen.last_hidden_state[:, :-1][learned.to(device)]).float()
+        loss = functional.cross_entropy(logits, labels[:, 1:][learned].to(device))
         if not read:
             return loss
-        rows = packed(tokenizer, corpus.document, rng, read // 2 // 128, 128)
+        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128)
         return loss + text_loss(reader(model), rows, settle)
 
     return loss_at
+
+
+def _questions(
+    tokenizer: Any, slots: list[int], asked: Sequence[tuple[str, str]]
+) -> tuple[Tensor, Tensor]:
+    """Ids and labels of questions behind pictures, one per row; the answers alone are learned."""
+    rows = []
+    for question, answer in asked:
+        prompt = tokenizer(f"\n{question}")["input_ids"]
+        whole = tokenizer(f"\n{question} {answer}\n")["input_ids"]
+        rows.append((slots + whole + [tokenizer.eos_token_id], len(slots) + len(prompt)))
+    length = max(len(tokens) for tokens, _ in rows)
+    ids = torch.full((len(rows), length), tokenizer.pad_token_id)
+    labels = torch.full((len(rows), length), IGNORED)
+    for row, (tokens, begin) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        labels[row, begin : len(tokens)] = torch.tensor(tokens[begin:])
+    return ids, labels
 
 
 class _Examination:

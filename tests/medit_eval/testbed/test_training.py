@@ -19,12 +19,13 @@ from medit_eval import testbed
 from medit_eval.testbed import quality
 from medit_eval.testbed.__main__ import app
 from medit_eval.testbed.corpus import Document
+from medit_eval.testbed.llava import new_processor, normalised
 from medit_eval.testbed.loop import REPORT, Plan, Progress, checkpoint_of, train
 from medit_eval.testbed.own import ENOUGH, OwnRecipe, questions, train_own
 from medit_eval.testbed.pictures import SIDE, Album, jittered, small
 from medit_eval.testbed.text import TextRecipe, new_model, new_tokenizer, text_loss, train_text
 from medit_eval.testbed.tokens import IGNORED, packed, train_tokenizer
-from medit_eval.testbed.vision import VisionRecipe, new_processor, normalised, train_vision
+from medit_eval.testbed.vision import VisionRecipe, train_vision
 from medit_eval.testbed.world import World
 from schemas.errors import InputError
 from schemas.images import EncodedImage
@@ -220,8 +221,7 @@ def test_accuracy_is_that_of_greedy_generation(trained: Path) -> None:
 
 def test_pictures_become_what_the_processor_makes_of_them(trained: Path) -> None:
     image = EncodedImage(Path(_noise_file(trained)).read_bytes())
-    recipe = VisionRecipe(TINY.plan, TINY.plan, TINY.plan)
-    processor = new_processor(recipe, LM.load(trained).tokenizer)
+    processor = new_processor(LM.load(trained).tokenizer, patch=16)
     expected = processor.image_processor([image.decode()], return_tensors="pt")["pixel_values"]
     mine = normalised(small(image)[None] / 255)
     assert mine.shape == expected.shape == (1, 3, SIDE, SIDE)
