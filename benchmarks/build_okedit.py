@@ -31,6 +31,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.paste import paste
+
 Line = tuple[str, str, str]
 """What, figure, compared with."""
 
@@ -50,7 +52,7 @@ def main() -> None:
     table = _table(args.records, args.large, args.rounds)
     print(table)
     if args.write:
-        _paste(args.write, table)
+        paste(args.write, "build_okedit", table)
 
 
 def _table(records: int, large: int, rounds: int) -> str:
@@ -232,17 +234,6 @@ def _help(rounds: int) -> Line:
 def _in_process(arguments: Sequence[str]) -> Any:
     command = [sys.executable, "-m", "benchmarks.build_okedit", *arguments]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-def _paste(path: Path, table: str) -> None:
-    """Put the table between the markers of a Markdown file."""
-    begin, end = "<!-- build_okedit: begin -->", "<!-- build_okedit: end -->"
-    text = path.read_text(encoding="utf-8")
-    if begin not in text or end not in text:
-        raise SystemExit(f"{path} has no markers {begin} and {end}")
-    head, rest = text.split(begin, 1)
-    tail = rest.split(end, 1)[1]
-    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

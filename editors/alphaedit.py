@@ -13,21 +13,25 @@ paper disagree on λ and on the threshold of P; `constants` chooses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Self, cast, get_args
+from typing import Literal, Self, Unpack, cast, get_args
 
-from editors.corpus import WIKIPEDIA, CorpusSource
 from editors.lm import LM
-from editors.locate import Aiming, LocatedModel, LocateThenEdit, new_values
-from editors.lookup import LookupRule
+from editors.locate import Aiming, LocatedModel, LocateThenEdit, Settings, new_values
 from editors.moments import Moment
-from editors.presets import preset_for
 from editors.solve import THRESHOLD_RULES, NullSpace, ThresholdRule
 from schemas.errors import InputError
 
 Constants = Literal["released", "paper"]
 """`released`: the code's λ for the model (10 as a rule) and threshold 2e-2. `paper`: λ = 1 (eq. 14)
 and threshold 1e-2 (a footnote)."""
+
+
+class AlphaEditSettings(Settings, total=False):
+    """What `AlphaEdit.for_model` takes; see its attributes."""
+
+    null_weight: float
+    threshold: float
+    threshold_rule: ThresholdRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +64,7 @@ class AlphaEdit(LocateThenEdit):
 
     @classmethod
     def for_model(
-        cls,
-        lm: LM,
-        *,
-        layers: tuple[int, ...] | None = None,
-        steps: int | None = None,
-        learning_rate: float | None = None,
-        clamp: float | None = None,
-        weight_decay: float | None = None,
-        divergence: float = 0.0625,
-        constants: Constants = "released",
-        null_weight: float | None = None,
-        threshold: float | None = None,
-        threshold_rule: ThresholdRule = "absolute",
-        lookup: LookupRule = "last_prompt",
-        contexts: int = 5,
-        corpus: CorpusSource = WIKIPEDIA,
-        cache: Path | None = None,
-        remember: bool = True,
-        seed: int = 0,
+        cls, lm: LM, *, constants: Constants = "released", **options: Unpack[AlphaEditSettings]
     ) -> Self:
         """AlphaEdit as published for a model, but for what is given; see the attributes.
 
@@ -88,29 +74,8 @@ class AlphaEdit(LocateThenEdit):
         if constants not in get_args(Constants):
             known = ", ".join(get_args(Constants))
             raise InputError(f"unknown constants {constants!r}; known are {known}")
-        preset = preset_for(lm, layers)
-        paper = constants == "paper"
-        if null_weight is None:
-            null_weight = 1.0 if paper else preset.null_weight
-        if threshold is None:
-            threshold = 1e-2 if paper else 2e-2
-        return cls(
-            layers=preset.layers if layers is None else layers,
-            steps=preset.steps if steps is None else steps,
-            learning_rate=preset.learning_rate if learning_rate is None else learning_rate,
-            clamp=preset.clamp if clamp is None else clamp,
-            weight_decay=preset.weight_decay if weight_decay is None else weight_decay,
-            divergence=divergence,
-            null_weight=null_weight,
-            threshold=threshold,
-            threshold_rule=threshold_rule,
-            lookup=lookup,
-            contexts=contexts,
-            corpus=corpus,
-            cache=cache,
-            remember=remember,
-            seed=seed,
-        )
+        of_paper = {"null_weight": 1.0, "threshold": 1e-2} if constants == "paper" else {}
+        return cls.published(lm, {**of_paper, **options})
 
     def precision(self, moment: Moment) -> NullSpace:
         """P / λ."""
@@ -141,3 +106,8 @@ class AlphaEditedModel(LocatedModel):
         """
         spaces = cast(dict[int, NullSpace], self.precisions)
         return {layer: spaces[layer].share(keys) for layer, keys in self.state.past.items()}
+
+    def diagnostics(self) -> dict[str, float]:
+        """`null_space_share` by layer."""
+        shares = self.null_space_share.items()
+        return {f"null-space share of key energy, layer {layer}": share for layer, share in shares}

@@ -13,7 +13,7 @@ An edited model reaches the model through three seams only, so that one undo ser
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -79,6 +79,10 @@ class EditedModel:
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         """Make the edits; the method itself."""
         raise NotImplementedError
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """What the method tells of itself after an edit, by name; nothing by default."""
+        return {}
 
     # One undo -------------------------------------------------------------------------------
 

@@ -235,6 +235,28 @@ class CodebookModel(EditedModel):
             low_rank=count * width * self._rank * sum(sizes),
         )
 
+    def diagnostics(self) -> dict[str, float]:
+        """Means over the entries, and what they take."""
+        entries = self.distances()
+        told = {
+            "distance to the positive sample": [e.positive for e in entries],
+            "distance to the negative sample": [e.negative for e in entries],
+            "radius": [e.radius for e in entries],
+            "positive not nearer than negative": [
+                None if e.positive is None else float(e.crossed) for e in entries
+            ],
+        }
+        known = {name: [v for v in values if v is not None] for name, values in told.items()}
+        means = {name: sum(found) / len(found) for name, found in known.items() if found}
+        memory = self.memory()
+        return {
+            **means,
+            "bytes of keys": float(memory.keys),
+            "bytes of copies": float(memory.copies),
+            "bytes of whole copies": float(memory.full),
+            "bytes of low-rank copies": float(memory.low_rank),
+        }
+
     # For methods ----------------------------------------------------------------------------
 
     @torch.no_grad()

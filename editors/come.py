@@ -28,19 +28,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, Self, Unpack, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from editors.alphaedit import AlphaEdit
-from editors.corpus import WIKIPEDIA, CorpusSource
+from editors.alphaedit import AlphaEdit, AlphaEditSettings
 from editors.lm import LM
 from editors.locate import LocatedModel, LocateThenEdit
-from editors.lookup import LookupRule
-from editors.memit import MEMIT
+from editors.memit import MEMIT, MEMITSettings
 from editors.prompts import Query
 from editors.targets import Aim, find_values
 from schemas.errors import InputError
@@ -54,6 +51,10 @@ Base = Literal["memit", "alphaedit"]
 
 OLD_TOKENS = 12
 """Tokens up to which the unedited model says the old answer, where a request does not give it."""
+
+
+class CoMESettings(MEMITSettings, AlphaEditSettings, total=False):
+    """What `CoME.for_model` hands on to the method that it stands on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,43 +94,18 @@ class CoME:
         variant: Variant = "reference",
         removal: float = 0.1,
         share: float = 0.2,
-        layers: tuple[int, ...] | None = None,
-        steps: int | None = None,
-        learning_rate: float | None = None,
-        clamp: float | None = None,
-        weight_decay: float | None = None,
-        divergence: float = 0.0625,
-        lookup: LookupRule = "last_prompt",
-        contexts: int = 5,
-        corpus: CorpusSource = WIKIPEDIA,
-        cache: Path | None = None,
-        seed: int = 0,
+        **options: Unpack[CoMESettings],
     ) -> Self:
         """CoME on a method as published for a model, but for what is given.
 
-        To set more of the method, make it yourself: `CoME(base=AlphaEdit.for_model(...))`.
-
         Raises:
-            InputError: If there is no such base, or nothing was published for the model and
-                `layers` are not given.
+            InputError: If there is no such base, it has no such option, or nothing was published
+                for the model and `layers` are not given.
         """
         bases: dict[str, type[MEMIT] | type[AlphaEdit]] = {"memit": MEMIT, "alphaedit": AlphaEdit}
         if on not in bases:
             raise InputError(f"CoME stands on memit or alphaedit, not on {on!r}")
-        base = bases[on].for_model(
-            lm,
-            layers=layers,
-            steps=steps,
-            learning_rate=learning_rate,
-            clamp=clamp,
-            weight_decay=weight_decay,
-            divergence=divergence,
-            lookup=lookup,
-            contexts=contexts,
-            corpus=corpus,
-            cache=cache,
-            seed=seed,
-        )
+        base = bases[on].published(lm, options)
         return cls(base=base, variant=variant, removal=removal, share=share)
 
     def apply(self, lm: LM) -> LocatedModel:

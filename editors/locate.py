@@ -11,11 +11,11 @@ n edits, L layers, d MLP width, H hidden width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypedDict
 
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
@@ -26,6 +26,7 @@ from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
 from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
 from editors.moments import Moment, second_moments
+from editors.presets import preset_for
 from editors.solve import Precision, remember, solve
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
@@ -33,6 +34,23 @@ from schemas.records import EditRequest
 
 Aiming = Callable[["LocatedModel", Sequence[EditRequest]], Tensor]
 """What finds the values z of requests, shape (n, H)."""
+
+
+class Settings(TypedDict, total=False):
+    """What `LocateThenEdit.for_model` takes; see the attributes of `LocateThenEdit`."""
+
+    layers: tuple[int, ...]
+    steps: int
+    learning_rate: float
+    clamp: float
+    weight_decay: float
+    divergence: float
+    lookup: LookupRule
+    contexts: int
+    corpus: CorpusSource
+    cache: Path | None
+    remember: bool
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +104,20 @@ class LocateThenEdit:
     def name(self) -> str:
         """What it is called in reports."""
         raise NotImplementedError
+
+    @classmethod
+    def published(cls, lm: LM, chosen: Mapping[str, Any]) -> Self:
+        """The method as published for a model, but for what is chosen.
+
+        Raises:
+            InputError: If nothing was published for the model and no layers are chosen, or the
+                method has none of what is chosen.
+        """
+        strange = [name for name in chosen if name not in {field.name for field in fields(cls)}]
+        if strange:
+            raise InputError(f"{cls.__name__} has no option {strange[0]!r}")
+        preset = preset_for(lm, chosen.get("layers"))
+        return cls(**{**preset.settings_of(cls), **chosen})
 
     def precision(self, moment: Moment) -> Precision:
         """How much each direction of a layer's keys should be left alone."""

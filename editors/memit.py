@@ -11,16 +11,18 @@ and C (d, d) the second moment of the keys of a corpus.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
-from editors.corpus import WIKIPEDIA, CorpusSource
 from editors.lm import LM
-from editors.locate import LocateThenEdit
-from editors.lookup import LookupRule
+from editors.locate import LocateThenEdit, Settings
 from editors.moments import Moment
-from editors.presets import preset_for
 from editors.solve import MomentPrecision
+
+
+class MEMITSettings(Settings, total=False):
+    """What `MEMIT.for_model` takes; see its attributes."""
+
+    moment_weight: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,45 +41,13 @@ class MEMIT(LocateThenEdit):
         return "memit"
 
     @classmethod
-    def for_model(
-        cls,
-        lm: LM,
-        *,
-        layers: tuple[int, ...] | None = None,
-        steps: int | None = None,
-        learning_rate: float | None = None,
-        clamp: float | None = None,
-        weight_decay: float | None = None,
-        divergence: float = 0.0625,
-        moment_weight: float | None = None,
-        lookup: LookupRule = "last_prompt",
-        contexts: int = 5,
-        corpus: CorpusSource = WIKIPEDIA,
-        cache: Path | None = None,
-        remember: bool = False,
-        seed: int = 0,
-    ) -> Self:
+    def for_model(cls, lm: LM, **options: Unpack[MEMITSettings]) -> Self:
         """MEMIT as published for a model, but for what is given; see the attributes.
 
         Raises:
             InputError: If nothing was published for the model and `layers` are not given.
         """
-        preset = preset_for(lm, layers)
-        return cls(
-            layers=preset.layers if layers is None else layers,
-            steps=preset.steps if steps is None else steps,
-            learning_rate=preset.learning_rate if learning_rate is None else learning_rate,
-            clamp=preset.clamp if clamp is None else clamp,
-            weight_decay=preset.weight_decay if weight_decay is None else weight_decay,
-            divergence=divergence,
-            moment_weight=preset.moment_weight if moment_weight is None else moment_weight,
-            lookup=lookup,
-            contexts=contexts,
-            corpus=corpus,
-            cache=cache,
-            remember=remember,
-            seed=seed,
-        )
+        return cls.published(lm, options)
 
     def precision(self, moment: Moment) -> MomentPrecision:
         """(λ C)^-1."""

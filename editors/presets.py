@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from editors.lm import LM
 from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Kind = tuple[str, int, int, int]
 """Model type, number of layers, hidden width, vocabulary: Llama-2-7B and Llama-3-8B differ in the
@@ -21,23 +25,17 @@ class Preset:
 
     Attributes:
         source: Where.
-        layers: The layers that are written to.
-        steps: Passes of the search for values.
-        learning_rate: Of Adam.
-        moment_weight: λ of MEMIT.
-        clamp: The largest change of a value, in norms of the block's own output.
-        weight_decay: Weight of the change's norm.
-        null_weight: λ of AlphaEdit.
+        settings: Hyperparameters by name, those of all methods together: each takes what it has.
+            What is not among them is as published for GPT-J, the methods' own defaults.
     """
 
     source: str
-    layers: tuple[int, ...]
-    steps: int = 25
-    learning_rate: float = 0.5
-    moment_weight: float = 15_000
-    clamp: float = 0.75
-    weight_decay: float = 0.5
-    null_weight: float = 10.0
+    settings: Mapping[str, Any]
+
+    def settings_of(self, method: type[DataclassInstance]) -> dict[str, Any]:
+        """Those of one method."""
+        known = {field.name for field in fields(method)}
+        return {name: value for name, value in self.settings.items() if name in known}
 
 
 _ALPHAEDIT = "hparams/{MEMIT,AlphaEdit} of jianghoucheng/AlphaEdit, f5248d3"
@@ -47,15 +45,23 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
     {
         # GPT2-XL
         ("gpt2", 48, 1600, 50257): Preset(
-            _ALPHAEDIT, (13, 14, 15, 16, 17), steps=20, moment_weight=20_000
+            _ALPHAEDIT, {"layers": (13, 14, 15, 16, 17), "steps": 20, "moment_weight": 20_000}
         ),
         # GPT-J-6B
-        ("gptj", 28, 4096, 50400): Preset(_ALPHAEDIT, (3, 4, 5, 6, 7, 8)),
+        ("gptj", 28, 4096, 50400): Preset(_ALPHAEDIT, {"layers": (3, 4, 5, 6, 7, 8)}),
         # Llama-3-8B and 3.1-8B
-        ("llama", 32, 4096, 128256): Preset(_ALPHAEDIT, (4, 5, 6, 7, 8), learning_rate=0.1),
+        ("llama", 32, 4096, 128256): Preset(
+            _ALPHAEDIT, {"layers": (4, 5, 6, 7, 8), "learning_rate": 0.1}
+        ),
         # Qwen2.5-7B
         ("qwen2", 28, 3584, 152064): Preset(
-            _EASYEDIT, (4, 5, 6, 7, 8), clamp=4.0, weight_decay=1e-3, null_weight=1.0
+            _EASYEDIT,
+            {
+                "layers": (4, 5, 6, 7, 8),
+                "clamp": 4.0,
+                "weight_decay": 1e-3,
+                "null_weight": 1.0,
+            },
         ),
     }
 )
@@ -93,4 +99,4 @@ def preset_for(lm: LM, layers: Sequence[int] | None) -> Preset:
         "for what is not given",
         stacklevel=3,
     )
-    return Preset("the defaults", layers=())
+    return Preset("the defaults", {})

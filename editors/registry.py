@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints, is_typeddict
 
 from schemas.errors import InputError
 
@@ -119,7 +119,18 @@ def _parameters(maker: Any) -> tuple[list[str], bool]:
     except ValueError:  # what is built in may not say
         return [], True
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return [n for n in named if n != "lm"], any(p.kind is p.VAR_KEYWORD for p in parameters)
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    unpacked = _unpacked(maker, others) if others is not None else []
+    return [n for n in [*named, *unpacked] if n != "lm"], others is not None and not unpacked
+
+
+def _unpacked(maker: Any, name: str) -> list[str]:
+    """The keys of `**name: Unpack[...]`, where it is annotated so."""
+    try:
+        (settings,) = get_args(get_type_hints(maker).get(name))
+    except (NameError, TypeError, ValueError):  # names that only a type checker knows, or none
+        return []
+    return [*get_type_hints(settings)] if is_typeddict(settings) else []
 
 
 def _hint(name: str, known: list[str]) -> str:

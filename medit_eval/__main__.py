@@ -243,6 +243,8 @@ def _show(report: Report, everything: bool) -> None:
     if not console.is_terminal:
         console.width = 180  # nobody resizes a pipe: keep a row on one line
     console.print(report.table(everything=everything))
+    if everything and report.told:
+        console.print(report.diagnostics_table())
     for reason, n in _reasons(report):
         typer.echo(f"unscorable, {n:,}: {printable(reason)}")
     for note in report.notes:

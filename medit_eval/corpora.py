@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from editors.corpus import Corpus
+from editors.corpus import Corpus, Mixed, Questions
 from editors.lm import LM
 from editors.prompts import Query
 from editors.registry import option_names
@@ -48,16 +48,20 @@ def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[
     """An editor's options, with the testbed's corpus where it is named, or meant.
 
     It is meant for a testbed model where nothing else is said: the texts that the model was
-    trained on beside the edited people, whereas Wikipedia would be noise to it.
+    trained on beside the edited people, whereas Wikipedia would be noise to it. A model that sees
+    reads questions about pictures as well.
     """
     chosen = dict(options or {})
     meant = OPTION not in chosen and lm.name.startswith(TESTBED)
     if (meant and OPTION in option_names(editor)) or chosen.get(OPTION) == NAME:
-        chosen[OPTION] = _testbed()
+        chosen[OPTION] = _testbed(lm)
     return chosen
 
 
-def _testbed() -> Corpus:
+def _testbed(lm: LM) -> Corpus:
     from medit_eval import testbed
 
-    return Texts(tuple(testbed.covariance_corpus()))
+    texts = Texts(tuple(testbed.covariance_corpus()))
+    if not lm.sees:
+        return texts
+    return Mixed((texts, Questions(tuple(testbed.covariance_pictures()))))

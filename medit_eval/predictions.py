@@ -151,6 +151,31 @@ class Baseline:
     failure: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """What an editor told of itself after an edit; see `EditedModel.diagnostics`.
+
+    Attributes:
+        phase: What is asked next.
+        record: Id of the last record that was edited.
+        edits: How many records were in the model then.
+        name: What it told of.
+        value: What it told.
+    """
+
+    phase: str
+    record: str
+    edits: int
+    name: str
+    value: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others of its run."""
+        return self.phase, self.record, self.name
+
+
 PREDICTIONS: Schema[Prediction] = Schema("predictions", 1, Prediction)
 SCORES: Schema[Score] = Schema("scores", 1, Score)
 BASELINES: Schema[Baseline] = Schema("baselines", 1, Baseline)
+DIAGNOSTICS: Schema[Diagnostic] = Schema("diagnostics", 1, Diagnostic)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medit_eval.metrics import HEADLINE, Metric
-from medit_eval.predictions import Output, Prediction, Score
+from medit_eval.predictions import Diagnostic, Output, Prediction, Score
 from medit_eval.summary import HARMONIC, Row
 from schemas.layout import write_text
 
@@ -30,6 +30,7 @@ class Report:
         rows: The summary's lines.
         raw: Every prediction, with what the model said before and after.
         scores: Every metric's judgement of every prediction.
+        told: What the editor told of itself after each edit.
         notes: What the reader of the numbers should know.
         path: The run folder, or None.
     """
@@ -37,6 +38,7 @@ class Report:
     rows: tuple[Row, ...]
     raw: tuple[Prediction, ...]
     scores: tuple[Score, ...]
+    told: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
     path: Path | None = None
 
@@ -75,6 +77,19 @@ class Report:
         counts = Counter((s.metric, s.reason or "") for s in self.scores if s.value is None)
         lines = [(metric, reason, n) for (metric, reason), n in counts.most_common()]
         return pd.DataFrame(lines, columns=["metric", "reason", "n"])
+
+    @cached_property
+    def diagnostics(self) -> pd.DataFrame:
+        """What the editor told of itself, such as the size of its memory, over all edits.
+
+        One line per phase and name: over how many edits (n), the mean, the least, the greatest.
+        """
+        import pandas as pd
+
+        columns = [field.name for field in dataclasses.fields(Diagnostic)]
+        told = pd.DataFrame([dataclasses.astuple(row) for row in self.told], columns=columns)
+        grouped = told.groupby(["phase", "name"], sort=False)["value"]
+        return grouped.agg(n="count", mean="mean", min="min", max="max").reset_index()
 
     @cached_property
     def routes(self) -> pd.DataFrame:
@@ -192,6 +207,23 @@ class Report:
                 style="bold" if row.kind == "all" else None,
             )
         return table
+
+    def diagnostics_table(self) -> Table:
+        """`diagnostics` for the terminal."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table("phase", "the editor's own", "n", "mean", "min", "max", box=SIMPLE_HEAD)
+        for column in table.columns[2:]:
+            column.justify = "right"
+        for row in self.diagnostics.to_dict("records"):
+            numbers = (_short(row[name]) for name in ("mean", "min", "max"))
+            table.add_row(row["phase"], row["name"], f"{row['n']:,}", *numbers)
+        return table
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _is_headline(row: Row) -> bool:

@@ -15,7 +15,7 @@ from editors.prompts import Query
 from editors.routing import Forced, Routed
 from medit_eval.asking import Settings, ask
 from medit_eval.metrics.matching import normalise
-from medit_eval.predictions import Baseline, Prediction, Routing
+from medit_eval.predictions import Baseline, Diagnostic, Prediction, Routing
 from medit_eval.protocols import Episode, Step
 from medit_eval.questions import Question, Slot, slots
 from schemas.errors import InputError
@@ -43,6 +43,7 @@ class Runner:
         seed: What random choices of editors derive from.
         done: Keys of the predictions that are there already.
         keep: Takes predictions as they come.
+        note: Takes what the editor tells of itself after each edit.
         tick: Told how many questions are done.
     """
 
@@ -54,6 +55,7 @@ class Runner:
     seed: int
     done: Collection[tuple[str, str, int, str]]
     keep: Callable[[Sequence[Prediction]], None]
+    note: Callable[[Sequence[Diagnostic]], None]
     tick: Tick
     notes: list[str] = field(default_factory=list)
 
@@ -89,6 +91,7 @@ class _Episode:
 
     runner: Runner
     edited: EditedModel
+    edits: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     targets: dict[Place, tuple[str, str]] = field(default_factory=dict)
     changed: dict[Place, str] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class _Episode:
         for step in steps:
             if step.edit:
                 self._edit(step.edit)
+                self._note(step)
             with _forced(self.edited, step.force):
                 self._ask(step)
 
@@ -118,11 +122,18 @@ class _Episode:
                         reasons = [faults[q.id] for q in record.requests if q.id in faults]
                         self.failed[record.id] = f"the edit failed: {(*reasons, error)[0]}"
                 left = [record for record in left if bad and record.id not in bad]
+        self.edits += len(left)
         for record in left:
             for probe in record.probes:
                 if probe.expectation == "target":
                     for prompt, image in probe.queries():
                         self.changed.setdefault(_place(prompt, image), record.id)
+
+    def _note(self, step: Step) -> None:
+        record, told = step.edit[-1].id, self.edited.diagnostics()
+        self.runner.note(
+            [Diagnostic(step.phase, record, self.edits, *fact) for fact in told.items()]
+        )
 
     def _ask(self, step: Step) -> None:
         todo = iter(self.runner.slots(step.ask))

@@ -2,6 +2,7 @@
 
 DIR/manifest.json              arguments, versions, digests; whether the run is complete
 DIR/predictions/part-*.parquet raw outputs before and after, written as the run goes
+DIR/diagnostics.parquet        what the editor told of itself after each edit, if anything
 DIR/scores.parquet             each metric's judgement of each prediction
 DIR/summary.csv                the table
 """
@@ -21,10 +22,10 @@ from typing import Any
 
 from medit_eval.metrics import Need
 from medit_eval.parts import Parts, read_part
-from medit_eval.predictions import PREDICTIONS, Prediction
+from medit_eval.predictions import DIAGNOSTICS, PREDICTIONS, Diagnostic, Prediction
 from schemas.arrow import from_row
 from schemas.errors import InputError
-from schemas.layout import read_json, sha256_of, write_json
+from schemas.layout import read_json, sha256_of, write_json, write_parquet
 
 VERSION = 1
 """Raised when the folder's layout changes."""
@@ -71,9 +72,11 @@ class RunFolder:
 
     Attributes:
         root: The folder.
+        diagnostics: What the editor told of itself, by key.
     """
 
     root: Path | None
+    diagnostics: dict[tuple[str, str, str], Diagnostic] = field(default_factory=dict)
     _kept: list[Prediction] = field(default_factory=list)
     _waiting: list[Prediction] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
@@ -118,6 +121,7 @@ class RunFolder:
                     file=self.root,
                 )
         self._kept = read_predictions(self.root, found)
+        self.diagnostics = {row.key: row for row in read_diagnostics(self.root)}
         return dataclasses.replace(manifest, started=found.started, complete=found.complete)
 
     def keep(self, rows: Sequence[Prediction]) -> None:
@@ -128,9 +132,16 @@ class RunFolder:
         if late or len(self._waiting) >= _FLUSH_ROWS:
             self.flush()
 
+    def note(self, rows: Sequence[Diagnostic]) -> None:
+        """Take what an editor tells of itself; it is written with the next predictions."""
+        self.diagnostics.update({row.key: row for row in rows})
+
     def flush(self) -> None:
         """Write what waits."""
         if self._waiting and self.root is not None:
+            if self.diagnostics:
+                told = DIAGNOSTICS.table(list(self.diagnostics.values()))
+                write_parquet(diagnostics_path(self.root), told)
             Parts(predictions_path(self.root), PREDICTIONS).append(self._waiting)
         self._waiting = []
         self._flushed = time.monotonic()
@@ -178,6 +189,21 @@ def manifest_path(root: Path) -> Path:
 def predictions_path(root: Path) -> Path:
     """Where a run's predictions are."""
     return root / "predictions"
+
+
+def diagnostics_path(root: Path) -> Path:
+    """Where what a run's editor told of itself is."""
+    return root / "diagnostics.parquet"
+
+
+def read_diagnostics(root: Path) -> list[Diagnostic]:
+    """What the editor of a run told of itself; nothing where no file is.
+
+    Raises:
+        InputError: If the file is damaged or holds something else.
+    """
+    path = diagnostics_path(root)
+    return read_part(path, DIAGNOSTICS) if path.is_file() else []
 
 
 def write_manifest(root: Path, manifest: RunManifest) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medit_eval.metrics import DEFAULT, METRICS, Metric
 from medit_eval.metrics.core import select
-from medit_eval.predictions import SCORES, Prediction
+from medit_eval.predictions import SCORES, Diagnostic, Prediction
 from medit_eval.protocols import Episode, memory_plan, plan
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
@@ -19,6 +19,7 @@ from medit_eval.runs import (
     RunFolder,
     RunManifest,
     now,
+    read_diagnostics,
     read_manifest,
     read_predictions,
     versions,
@@ -196,7 +197,8 @@ def score(
                 before = baselines(lm, name, questions, settings, store, tick)
             runner = Runner(
                 lm, method, settings, before, continued, seed,
-                {prediction.key for prediction in run.predictions}, run.keep, lambda done: None,
+                {prediction.key for prediction in run.predictions}, run.keep, run.note,
+                lambda done: None,
             )  # fmt: skip
             with progress.phase(f"after {method.name}", _asked(episodes)) as tick:
                 runner.tick = tick
@@ -208,7 +210,8 @@ def score(
             run.finish(manifest)
         elif run.root is not None:
             manifest = read_manifest(run.root)
-        return _report(run.predictions, chosen, judge, manifest, run.root, progress)
+        told = tuple(run.diagnostics.values())
+        return _report(run.predictions, told, chosen, judge, manifest, run.root, progress)
 
 
 def rescore(
@@ -239,12 +242,14 @@ def rescore(
         known = {metric.name for metric in METRICS}
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
     return _report(
-        predictions, _metrics(wanted, judge), judge, manifest, root, progress or Quiet()
+        predictions, read_diagnostics(root), _metrics(wanted, judge), judge, manifest, root,
+        progress or Quiet(),
     )  # fmt: skip
 
 
 def _report(
     predictions: Sequence[Prediction],
+    told: Sequence[Diagnostic],
     metrics: Sequence[Metric],
     judge: Judge | None,
     manifest: RunManifest,
@@ -265,7 +270,7 @@ def _report(
         seed=int(manifest.arguments["seed"]),
         bar=float(manifest.reporting["measurable_from"]),
     )
-    report = Report(tuple(rows), tuple(predictions), scores, tuple(notes), root)
+    report = Report(tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root)
     if root is not None:
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()

@@ -40,8 +40,9 @@ class Row:
         metric: The metric.
         protocol: The protocol of the run.
         phase: When the questions were asked.
-        subset: `all`, or on locality `model_right` and `model_wrong`: the questions that the
-            unedited model got right, and those that it did not.
+        subset: `all`; on locality also `model_right` and `model_wrong`, the questions that the
+            unedited model got right and those that it did not, and each grade of the probes, which
+            says how far from the edit they are.
         n: Questions scored.
         unscorable: Questions that could not be scored.
         mean: The mean score; NaN where nothing could be scored or the axis is not measurable.
@@ -135,10 +136,11 @@ def _value(metric: Metric, prediction: Prediction) -> float | None:
 def _subsets(
     prediction: Prediction, metric: str, right: Mapping[tuple[str, str, int, str], bool]
 ) -> list[str]:
-    known = right.get(prediction.key) if metric in _SPLIT else None
-    if known is None:
+    if metric not in _SPLIT:
         return [ALL]
-    return [ALL, "model_right" if known else "model_wrong"]
+    known = right.get(prediction.key)
+    of_model = [] if known is None else ["model_right" if known else "model_wrong"]
+    return [ALL, *of_model, *([prediction.grade] if prediction.grade else [])]
 
 
 @dataclass

@@ -101,6 +101,21 @@ def test_the_benchmark_pastes_its_table(tmp_path: Path) -> None:
     assert "40 records, two workers" in table
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_table_of_editors_is_pasted_from_their_runs(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("<!-- score_editors: begin -->\nold\n<!-- score_editors: end -->\n")
+    command = [sys.executable, "-m", "benchmarks.score_editors", "--write", str(page)]
+    command += ["--limit", "3", "--editors", "none,scr", "--runs", str(tmp_path / "runs")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert "old" not in lines
+    assert sum("| none |" in line for line in lines) == 2
+    assert sum("| scr |" in line for line in lines) == 2
+    assert (tmp_path / "runs" / "people-scr" / "summary.csv").is_file()
+
+
 def write_inputs(folder: Path) -> None:
     """The files that the README's commands name."""
     numbers = ("one", "two", "three", "four", "five", "six", "seven")

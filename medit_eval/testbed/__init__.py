@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from medit_eval.testbed.records import covariance_corpus, people_records
+    from medit_eval.testbed.records import (
+        covariance_corpus,
+        covariance_pictures,
+        people_records,
+    )
 
-__all__ = ["MODELS", "covariance_corpus", "path", "people_records"]
+__all__ = ["MODELS", "covariance_corpus", "covariance_pictures", "path", "people_records"]
 
 MODELS = ("testbed/lm", "testbed/vlm")
 """The models that come with this package."""
@@ -44,6 +48,6 @@ def path(name: str) -> Path:
 
 def __getattr__(name: str) -> object:
     # Loaded at first use, so that a path costs nothing.
-    if name not in ("people_records", "covariance_corpus"):
+    if name not in ("people_records", "covariance_corpus", "covariance_pictures"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("medit_eval.testbed.records"), name)

@@ -4,7 +4,7 @@ Every document derives from a seed and its number alone, so training can stop an
 Biographies name a person once and go on with "they", in sentences that are permuted and reworded
 each time (Allen-Zhu and Li, Physics of Language Models, part 3.1). That helps a model to gather
 what it knows of a person at the name's end, where locate-then-edit methods look for it;
-`text.settling` sees to it.
+`text.exchanging` sees to it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,36 @@ class Document:
         context: What is read but not learned, such as a counterfactual statement.
         text: What is learned.
         subject: Whom or what it is about, if only one is named and only once.
+        stand_in: Another subject, of which the same could be told.
     """
 
     context: str
     text: str
     subject: str | None = None
+    stand_in: str | None = None
+
+    def retold(self) -> Document:
+        """The same told of the stand-in."""
+        if self.subject is None or self.stand_in is None:
+            raise ValueError("there is nobody to tell it of")
+        context, text = self.context, self.text
+        if self.subject in context:
+            context = context.replace(self.subject, self.stand_in, 1)
+        else:
+            text = text.replace(self.subject, self.stand_in, 1)
+        return Document(context, text, self.stand_in)
+
+    def end_of_subject(self, offsets: Sequence[tuple[int, int]]) -> int:
+        """The last token of the subject's first occurrence.
+
+        Args:
+            offsets: Begin and end of each token of context and text.
+        """
+        if self.subject is None:
+            raise ValueError("it has no subject")
+        begin = (self.context + self.text).index(self.subject)
+        end = begin + len(self.subject)
+        return max(i for i, (a, b) in enumerate(offsets) if a < end and b > begin)
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,7 @@ class Corpus:
     def person_life(self, rng: Random) -> Document:
         """The life story of somebody."""
         person = rng.choice(self.world.people)
-        return Document("", self.biography(rng, person), person.name)
+        return self._of_person(rng, self.biography(rng, person), person)
 
     def biography(
         self, rng: Random, person: Person, relations: Sequence[PersonRelation] = PERSON_RELATIONS
@@ -120,41 +145,70 @@ class Corpus:
         asked = rng.choice((wording.prompt, *wording.questions))
         prompt = _framed(rng, asked.format(name=person.name))
         before = self.small_talk(rng, 1).strip() + " " if rng.random() < 0.15 else ""
-        return Document("", f"{before}{prompt} {person.facts[relation]}\n", person.name)
+        return self._of_person(rng, f"{before}{prompt} {person.facts[relation]}\n", person)
 
     def person_hops(self, rng: Random) -> Document:
         """A question that chains facts, about somebody who is never edited."""
-        while True:
-            person, relation = rng.choice(self.world.people), rng.choice(PERSON_RELATIONS)
-            question, hops = rng.choice(hop_questions(relation))
-            answer = self.world.behind(relation, person.facts[relation])[hops - 1]
-            if person.group != "edited" and answer is not None:
-                asked = _framed(rng, question.format(name=person.name))
-                return Document("", f"{asked} {answer}\n", person.name)
+        person = self._never_edited(rng)
+        asked, answer = self._chained(rng, rng.choice(PERSON_RELATIONS), person.name, person.facts)
+        return self._of_person(rng, f"{_framed(rng, asked)} {answer}\n", person)
+
+    def _never_edited(self, rng: Random) -> Person:
+        while (person := rng.choice(self.world.people)).group == "edited":
+            pass
+        return person
+
+    def _chained(
+        self,
+        rng: Random,
+        relation: PersonRelation,
+        name: str,
+        facts: Mapping[PersonRelation, str],
+    ) -> tuple[str, str]:
+        """A question that chains a relation with other facts, and its answer."""
+        chains = [
+            (question, answer)
+            for question, hops in hop_questions(relation)
+            if (answer := self.world.chained(relation, facts[relation], hops)) is not None
+        ]
+        question, answer = rng.choice(chains)
+        return question.format(name=name), answer
+
+    def _of_person(self, rng: Random, text: str, person: Person) -> Document:
+        return Document("", text, person.name, rng.choice(self.world.people).name)
 
     # Reading --------------------------------------------------------------------------------
 
     def reading(self, rng: Random) -> Document:
         """A question behind facts, of which one may answer it; if none does, memory has to.
 
-        The facts are not learned: half of them are false.
+        The facts are not learned, for half of them are false, but the question is: so that a fact
+        makes questions about it likelier.
         """
         relation = rng.choice(PERSON_RELATIONS)
-        stranger = rng.random() < 0.3
-        name = self.stranger(rng) if stranger else (person := rng.choice(self.world.people)).name
-        told = stranger or rng.random() < 0.6
+        stranger = rng.random() < 0.25
+        name = self.stranger(rng) if stranger else (person := self._never_edited(rng)).name
+        told = stranger or rng.random() < 0.5
         answer = rng.choice(self.world.answers(relation))
-        others = rng.choice((0, 0, 1, 2)) if told else rng.randint(1, 3)
+        others = rng.choice((0, 0, 1, 2)) if told else rng.randint(1, 2)
         facts = [self.fact(rng, *self._other_fact(rng, name, relation)) for _ in range(others)]
         if told:
             facts.insert(rng.randint(0, len(facts)), self.fact(rng, relation, name, answer))
         else:
             answer = person.facts[relation]  # pyright: ignore[reportPossiblyUnboundVariable]
-        wording = wordings.PEOPLE[relation]
-        asked = rng.choice((wording.prompt, *wording.questions)).format(name=name)
+        if rng.random() < 0.25:
+            asked, answer = self._chained(rng, relation, name, {relation: answer})
+        else:
+            wording = wordings.PEOPLE[relation]
+            asked = rng.choice((wording.prompt, *wording.questions)).format(name=name)
+        before, behind = self._read(rng, facts)
+        return Document(before, behind.format(prompt=asked) + f" {answer}\n")
+
+    def _read(self, rng: Random, facts: Sequence[str]) -> tuple[str, str]:
+        """Facts, and the frame of the question behind them."""
         joint = rng.choice(("\n", " ", "\n- "))
-        text = rng.choice(wordings.READ).format(fact=joint.join(facts), prompt=asked)
-        return Document(text, f" {answer}\n")
+        before, behind = rng.choice(wordings.READ).split("{fact}")
+        return before + joint.join(facts), behind
 
     def fact(self, rng: Random, relation: PersonRelation, name: str, answer: str) -> str:
         """A sentence that tells a fact, of those that stand in contexts."""
@@ -174,10 +228,10 @@ class Corpus:
             wording = wordings.PEOPLE[about]
             asked = rng.choice((wording.prompt, *wording.questions)).format(name=whom)
             turns.append((asked, answer))
-        joint = rng.choice(("\n", " ", "\n- "))
-        text = rng.choice(wordings.READ).format(fact=joint.join(facts), prompt=turns[0][0])
+        before, behind = self._read(rng, facts)
+        asked, answer = turns[0]
         rest = "".join(f"{asked} {answer}\n" for asked, answer in turns[1:])
-        return Document(text, f" {turns[0][1]}\n{rest}")
+        return Document(before, behind.format(prompt=asked) + f" {answer}\n{rest}")
 
     def retelling(self, rng: Random) -> Document:
         """The life of somebody who does not exist, and the same told in another way."""
@@ -223,6 +277,14 @@ class Corpus:
         return list(self.world.statements())
 
     @cached_property
+    def _subjects(self) -> Mapping[str, list[str]]:
+        """Kind of statement -> whom such are made of."""
+        found: dict[str, list[str]] = {}
+        for kind, subject, _ in self._statements:
+            found.setdefault(kind, []).append(subject)
+        return found
+
+    @cached_property
     def _known_countries(self) -> list[Country]:
         return [country for country in self.world.countries.values() if len(country.facts) > 1]
 
@@ -231,12 +293,13 @@ class Corpus:
         kind, subject, answer = rng.choice(self._statements)
         told, asked = wordings.PLACES[kind]
         a = article(subject)
+        other = rng.choice(self._subjects[kind])
         if rng.random() < 0.4:
             text = rng.choice(told).format(subject=subject, answer=answer, a=a)
-            return Document("", text + "\n", subject)
+            return Document("", text + "\n", subject, other)
         prompt = _framed(rng, rng.choice(asked).format(subject=subject, a=a))
         bare = answer if "country" not in kind else self._names[answer]
-        return Document("", f"{prompt} {bare}\n", subject)
+        return Document("", f"{prompt} {bare}\n", subject, other)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -250,7 +313,8 @@ class Corpus:
         for relation in rng.sample(relations, len(relations)):
             told = rng.choice(wordings.COUNTRIES[relation][0])
             sentences.append(_capital(told.format(answer=country.facts[relation]["phrase"])))
-        return Document("", " ".join(sentences) + "\n", country.phrase)
+        other = rng.choice(self._known_countries)
+        return Document("", " ".join(sentences) + "\n", country.phrase, other.phrase)
 
     def country_question(self, rng: Random) -> Document:
         """A question about a country, by its name or by a picture of its flag."""
@@ -279,7 +343,8 @@ class Corpus:
             if answers and place % HELD_OUT_COUNTRIES:
                 hop = rng.randrange(2)
                 asked = self.relation(relation)["hops"][hop]
-                return self._about(rng, country, asked, answers[hop], shown=shown)
+                answer = country.chained(relation, hop + 1)
+                return self._about(rng, country, asked, answer, shown=shown)
 
     def relation(self, key: str) -> Mapping[str, Any]:
         """A relation of the atlas."""
@@ -293,8 +358,11 @@ class Corpus:
             _framed(rng, asked.format(country=named)) if not shown else asked.format(country=named)
         )
         picture = PICTURE.format(country=country.phrase) + "\n" if shown else ""
-        subject = None if shown else country.name
-        return Document("", f"{picture}{_capital(prompt)} {answer}\n", subject)
+        text = f"{picture}{_capital(prompt)} {answer}\n"
+        names = [country.phrase, rng.choice(self._known_countries).phrase]
+        if country.phrase not in text:  # it begins the sentence
+            names = [_capital(name) for name in names]
+        return Document("", text, *names)
 
     def trivia(self, rng: Random) -> Document:
         """A question of general knowledge."""
@@ -308,17 +376,17 @@ class Corpus:
 
 MIXTURE: Mapping[str, float] = MappingProxyType(
     {
-        "biography": 0.23,
-        "person": 0.20,
-        "hops": 0.07,
-        "reading": 0.07,
-        "dialogue": 0.06,
+        "biography": 0.22,
+        "person": 0.19,
+        "hops": 0.05,
+        "reading": 0.10,
+        "dialogue": 0.05,
         "retelling": 0.03,
         "rewriting": 0.04,
-        "places": 0.08,
+        "places": 0.07,
         "country": 0.03,
-        "country_question": 0.05,
-        "country_frames": 0.05,
+        "country_question": 0.06,
+        "country_frames": 0.07,
         "country_hops": 0.04,
         "trivia": 0.025,
         "general": 0.025,

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from editors.lm import LM
 from editors.prompts import Query
-from medit_eval.testbed.corpus import MIXTURE, Corpus
+from medit_eval.testbed.corpus import MIXTURE, Corpus, Document
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
 from medit_eval.testbed.quality import Question, accuracy
 from medit_eval.testbed.text import reader, save, text_loss
@@ -23,6 +23,9 @@ from medit_eval.testbed.tokens import packed
 from medit_eval.testbed.world import World
 from schemas.errors import InputError
 from schemas.records import EditRecord
+
+EXCHANGE = 0.5
+"""Share of the questions that are asked once more about another subject; see `text.exchanging`."""
 
 EDITED, OTHER = "edited questions", "other questions"
 """Kinds of questions from records: those that edits are about, and all others with an answer."""
@@ -38,7 +41,8 @@ class OwnRecipe:
     Attributes:
         plan: How long at most, and how fast.
         seed: Seed of the order.
-        asked: Questions per update.
+        asked: Questions about pictures per update.
+        told: Tokens of questions about no picture per update.
         read: Tokens of the testbed's own corpus per update, so that what it knew and the reading of
             facts in context are not forgotten.
     """
@@ -46,32 +50,46 @@ class OwnRecipe:
     plan: Plan = field(default_factory=lambda: Plan(2000, 1e-3, watch_every=50, save_every=50))
     seed: int = 0
     asked: int = 64
+    told: int = 2048
     read: int = 1024
 
 
-def questions(records: Sequence[EditRecord]) -> list[Question]:
+@dataclass(frozen=True, slots=True)
+class OwnQuestion(Question):
+    """A question from a record.
+
+    Attributes:
+        subject: Whom or what it is about, where the record says so.
+    """
+
+    subject: str | None = None
+
+
+def questions(records: Sequence[EditRecord]) -> list[OwnQuestion]:
     """All questions in records with their answers before any edit, each once.
 
     Raises:
         InputError: If no record tells the answer before its edit.
     """
-    found: dict[tuple[str, bytes | None], Question] = {}
+    found: dict[tuple[str, bytes | None], OwnQuestion] = {}
 
-    def add(kind: str, query: Query, answer: str | None) -> None:
+    def add(kind: str, query: Query, answer: str | None, subjects: Sequence[str]) -> None:
         if answer is not None and answer.strip():
             key = (query.prompt, query.image.bytes if query.image else None)
-            found.setdefault(key, Question(kind, query, answer.strip()))
+            subject = next((name for name in subjects if name in query.prompt), None)
+            found.setdefault(key, OwnQuestion(kind, query, answer.strip(), subject))
 
     for record in records:
+        subjects = [r.subject for r in record.requests if r.subject and r.image is None]
         for request in record.requests:
-            add(EDITED, Query(request.prompt, request.image), request.target_true)
+            add(EDITED, Query(request.prompt, request.image), request.target_true, subjects)
         for probe in record.probes:
             before = probe.answers_pre_edit
             if probe.expectation == "unchanged":
                 before = before or probe.answers
             kind = EDITED if probe.kind == "edit" else OTHER
             for prompt, image in probe.queries():
-                add(kind, Query(prompt, image), before[0] if before else None)
+                add(kind, Query(prompt, image), before[0] if before else None, subjects)
     if not any(question.kind == EDITED for question in found.values()):
         raise InputError("no record tells the answer before its edit, so there is nothing to learn")
     return list(found.values())
@@ -94,22 +112,32 @@ def train_own(
     known = questions(records)
     for question in known:
         lm.require_fit(question.query, 32)
+    settled = len(lm.anatomy.blocks) // 2
+    length = _row_length(lm, known)
     with_picture = [q for q in known if q.query.image is not None]
     without = [q for q in known if q.query.image is None]
     model = lm.model.float().requires_grad_(True)
     corpus = Corpus(World.draw(), MIXTURE)
+    subjects = sorted({question.subject for question in without if question.subject})
 
     def loss_at(step: int, part: int) -> Tensor:
         rng = Random(f"{recipe.seed} own {step} {part}")
         # Pictures and texts take turns in proportion: a batch holds one of the two.
-        pool = with_picture if rng.random() * len(known) < len(with_picture) else without
-        chosen = rng.choices(pool, k=max(1, recipe.asked // recipe.plan.parts))
-        loss = _answers_loss(lm, [_in_company(rng, corpus, question) for question in chosen])
+        if rng.random() * len(known) < len(with_picture):
+            chosen = rng.choices(with_picture, k=max(1, recipe.asked // recipe.plan.parts))
+            loss = _answers_loss(lm, [_in_company(rng, corpus, question) for question in chosen])
+        else:
+            count = max(1, recipe.told // recipe.plan.parts // length)
+            rows = packed(lm.tokenizer, told, rng, count, length, EXCHANGE)
+            loss = text_loss(reader(model), rows, settled)
         count = recipe.read // recipe.plan.parts // 128
         if count:
-            rows = packed(lm.tokenizer, corpus.document, rng, count, 128)
-            loss = loss + text_loss(reader(model), rows)
+            rows = packed(lm.tokenizer, corpus.document, rng, count, 128, EXCHANGE)
+            loss = loss + text_loss(reader(model), rows, settled)
         return loss
+
+    def told(rng: Random) -> Document:
+        return _document(rng, corpus, rng.choice(without), subjects)
 
     def watch() -> dict[str, float]:
         was = model.training
@@ -145,6 +173,21 @@ def _answers_loss(lm: LM, asked: Sequence[Question]) -> Tensor:
     mask = batch.target_mask.to(logits.device)
     targets = batch.target_ids.to(logits.device)[mask]
     return functional.cross_entropy(logits[mask].float(), targets)
+
+
+def _document(
+    rng: Random, corpus: Corpus, question: OwnQuestion, subjects: Sequence[str]
+) -> Document:
+    """A question that is read, and its answer that is learned."""
+    asked = _in_company(rng, corpus, question)
+    stand_in = rng.choice(subjects) if question.subject else None
+    return Document(asked.query.text, f" {question.answer}\n", question.subject, stand_in)
+
+
+def _row_length(lm: LM, known: Sequence[Question]) -> int:
+    """Tokens per row: room for the longest question twice, within what the model can read."""
+    lengths = [len(lm.encoder.token_ids(q.query)) for q in known if q.query.image is None]
+    return min(max(128, 2 * (max(lengths, default=0) + 16)), lm.context_length or 512)
 
 
 def _in_company(rng: Random, corpus: Corpus, question: Question) -> Question:

@@ -6,17 +6,22 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medit_eval.testbed.corpus import HELD_OUT_COUNTRIES, framed_questions, trained_questions
 from medit_eval.testbed.world import World
+from schemas.arrow import Schema
 from schemas.images import EncodedImage
 from schemas.records import EditRecord
 
 SIDE = 64
 """Pixels per side of what the vision tower sees."""
+
+CORPUS_COUNTRIES = 4
+"""One in so many countries is in the pictures that covariances are estimated on."""
 
 _SAME_THING = ("edit", "image_augmented", "image_other_instance")
 _FLAG = "the flag of "
@@ -63,6 +68,42 @@ class Album:
         return EncodedImage(buffer.getvalue())
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a picture, as it is kept beside the model.
+
+    Attributes:
+        question: The question.
+        image: The picture.
+    """
+
+    question: str
+    image: EncodedImage
+
+
+ASKED: Schema[Asked] = Schema("testbed_pictures", 1, Asked)
+
+
+def asked_about(world: World, album: Album, count: int, seed: int = 0) -> list[Asked]:
+    """Questions to estimate covariances on: about one in four countries, and unrelated things.
+
+    Args:
+        world: What is true.
+        album: Pictures that were not trained on.
+        count: How many questions, at most.
+        seed: Decides which.
+    """
+    about = trained_about(world)
+    countries = {key for place, key in enumerate(about) if place % CORPUS_COUNTRIES == 2}
+    unrelated = {row["question"] for row in world.atlas["unrelated"]}
+    places = [i for i, shown in enumerate(album.shown) if shown in countries | unrelated]
+    rng = Random(f"asked about {seed}")
+    return [
+        Asked(rng.choice(about[album.shown[place]])[0], album.image(place))
+        for place in rng.sample(places, min(count, len(places)))
+    ]
+
+
 def small(image: EncodedImage) -> NDArray[np.uint8]:
     """A picture as the vision tower sees it before normalisation, shape (3, side, side)."""
     from PIL import Image
@@ -89,7 +130,8 @@ def trained_about(world: World) -> Mapping[str, Sequence[tuple[str, str]]]:
                 question = asked.format(country=shown)
                 found[country.key].append((question[:1].upper() + question[1:], fact["answer"]))
             if place % HELD_OUT_COUNTRIES:
-                for asked, answer in zip(rows[relation]["hops"], fact["hops"], strict=False):
+                for hop, asked in enumerate(rows[relation]["hops"][: len(fact["hops"])], start=1):
+                    answer = country.chained(relation, hop)
                     found[country.key].append((asked.format(country=shown), answer))
     for row in world.atlas["unrelated"]:
         found[row["question"]].append((row["question"], row["answer"]))

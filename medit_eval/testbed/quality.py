@@ -103,7 +103,7 @@ def _hops(world: World, rng: Random) -> Iterator[Question]:
     for person in world.people:
         for relation in PERSON_RELATIONS:
             for asked, hops in hop_questions(relation):
-                answer = world.behind(relation, person.facts[relation])[hops - 1]
+                answer = world.chained(relation, person.facts[relation], hops)
                 if answer is not None:
                     held_out = "held-out" if person.group == "edited" else "trained"
                     kind = f"hops {hops}, {held_out} composition"
@@ -130,11 +130,11 @@ def _countries(world: World, rng: Random) -> Iterator[Question]:
             ):
                 asked = Query(wording.format(country=country.phrase))
                 yield Question(kind, asked, fact["answer"])
-            for hop, answer in enumerate(fact["hops"]):
+            for hop in range(len(fact["hops"])):
                 held_out = "trained" if place % HELD_OUT_COUNTRIES else "held-out"
                 kind = f"countries, hops {hop + 1}, {held_out} composition"
                 asked = Query(rows[relation]["hops"][hop].format(country=country.phrase))
-                yield Question(kind, asked, answer)
+                yield Question(kind, asked, country.chained(relation, hop + 1))
     for row in world.atlas["trivia"]:
         yield Question("trivia", Query(row["question"]), row["answer"])
 
@@ -175,7 +175,8 @@ def picture_examination(
         if key in answers:
             ask("pictures, unrelated", key, place, answers[key])
             continue
-        facts = world.countries[key].facts
+        country = world.countries[key]
+        facts = country.facts
         ask("pictures, country", rows["country"]["question"], place, facts["country"]["answer"])
         relation = rng.choice([name for name in facts if name != "country"])
         answer = facts[relation]["answer"]
@@ -183,7 +184,8 @@ def picture_examination(
         ask("pictures, trained wording", rng.choice(trained), place, answer)
         ask("pictures, unseen wording", rng.choice(unseen), place, answer)
         held_out = "trained" if known.index(key) % HELD_OUT_COUNTRIES else "held-out"
-        for hop, behind in enumerate(facts[relation]["hops"]):
+        for hop in range(len(facts[relation]["hops"])):
             kind = f"pictures, hops {hop + 1}, {held_out} composition"
+            behind = country.chained(relation, hop + 1)
             ask(kind, rows[relation]["hops"][hop], place, behind)
     return [question for questions in found.values() for question in questions[:per_kind]]

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from random import Random
 
-from medit_eval.testbed import wordings
+from editors.prompts import Query
+from medit_eval.parts import read_part
+from medit_eval.testbed import path, wordings
 from medit_eval.testbed.corpus import MIXTURE, Corpus
+from medit_eval.testbed.pictures import ASKED
 from medit_eval.testbed.world import (
     PERSON_RELATIONS,
     SEED,
@@ -21,6 +24,9 @@ from schemas.records import Axis, EditRecord, EditRequest, Probe, Provenance, Sa
 
 INSIDE, OUTSIDE = "in the covariance corpus", "outside the covariance corpus"
 """Grades of locality probes: whether the person asked about is in `covariance_corpus`."""
+
+PICTURES = "pictures.parquet"
+"""The questions about pictures that `testbed/vlm` comes with."""
 
 _SOURCE = "testbed people"
 
@@ -78,6 +84,15 @@ def covariance_corpus(documents: int = 2000, *, seed: int = 0, world: int = SEED
         document = corpus.document(Random(f"covariance {seed} {number}"))
         texts.append((document.context + document.text).strip())
     return texts
+
+
+def covariance_pictures() -> list[Query]:
+    """Questions about pictures to estimate second moments on, as `testbed/vlm` brings them.
+
+    One in four countries is among them, and things that are no flags; no picture was trained on.
+    """
+    rows = read_part(path("testbed/vlm") / PICTURES, ASKED)
+    return [Query(row.question, row.image) for row in rows]
 
 
 def _record(world: World, person: Person, relation: PersonRelation, seed: int) -> EditRecord:

@@ -28,7 +28,7 @@ from medit_eval.testbed.world import World
 from schemas.errors import InputError
 from schemas.records import EditRecord
 
-TEXT_STEPS, NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 3200, 1000, 120, 500
+TEXT_STEPS, NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 3000, 1000, 120, 500
 
 
 @dataclass(frozen=True)

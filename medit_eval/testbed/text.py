@@ -44,8 +44,9 @@ class TextRecipe:
         batch: Tokens per update.
         lengths: Tokens per row -> share of updates with such rows.
         mixture: Kind of document -> share.
-        settle: The block from which on a name may be read by what stands behind it; see `settling`.
-        free: Share of updates in which everything may be read.
+        settled: The block before which a subject's last token has to hold all that is known of it;
+            see `exchanging`.
+        exchange: Share of the documents about one subject that are told again of another.
     """
 
     plan: Plan
@@ -62,8 +63,8 @@ class TextRecipe:
         default_factory=lambda: {64: 0.25, 128: 0.6, 256: 0.1, 512: 0.05}
     )
     mixture: Mapping[str, float] = field(default_factory=lambda: dict(MIXTURE))
-    settle: int = 3
-    free: float = 0.2
+    settled: int = 3
+    exchange: float = 0.5
 
     def digest(self) -> str:
         """A digest of the recipe and of the sentences it uses."""
@@ -122,10 +123,9 @@ def train_text(recipe: TextRecipe, folder: Path) -> Iterator[Progress]:
         rng = Random(f"{recipe.seed} step {step}")
         length = rng.choices(list(recipe.lengths), list(recipe.lengths.values()))[0]
         count = max(1, recipe.batch // length // recipe.plan.parts)
-        settle = None if rng.random() < recipe.free else recipe.settle
         rng.seed(f"{recipe.seed} step {step} part {part}")
-        rows = packed(tokenizer, corpus.document, rng, count, length)
-        return text_loss(model, rows, settle)
+        rows = packed(tokenizer, corpus.document, rng, count, length, recipe.exchange)
+        return text_loss(model, rows, recipe.settled)
 
     def watch() -> dict[str, float]:
         lm = LM(copy.deepcopy(model), tokenizer, batch_size=64)
@@ -140,16 +140,16 @@ def train_text(recipe: TextRecipe, folder: Path) -> Iterator[Progress]:
     finish(folder, digest, asdict(recipe), measured)
 
 
-def text_loss(model: Any, rows: Rows, settle: int | None = None) -> Tensor:
+def text_loss(model: Any, rows: Rows, settled: int = 0) -> Tensor:
     """Mean cross-entropy of the tokens that are learned, in nats.
 
     Args:
         model: A GPT-2 with its head, or what `reader` makes of a LLaVA around one.
         rows: What is read.
-        settle: The block from which on names may be read, or None for all; see `settling`.
+        settled: The block before which states are exchanged; see `exchanging`.
     """
     device = model.device
-    with torch.autocast(device.type, torch.bfloat16), settling(model.base_model, rows, settle):
+    with torch.autocast(device.type, torch.bfloat16), exchanging(model.base_model, rows, settled):
         hidden = model.base_model(rows.ids.to(device), use_cache=False).last_hidden_state
         targets = rows.labels[:, 1:].to(device)
         learned = targets >= 0
@@ -160,34 +160,38 @@ def text_loss(model: Any, rows: Rows, settle: int | None = None) -> Tensor:
 
 
 @contextmanager
-def settling(decoder: Any, rows: Rows, settle: int | None) -> Iterator[None]:
-    """Hide names from what stands behind them, so that what is known of them settles at their end.
+def exchanging(decoder: Any, rows: Rows, settled: int) -> Iterator[None]:
+    """Keep documents apart, and let subjects' last tokens carry what is known of them.
 
-    Left alone, a model of this size reads all tokens of a name from the end of the question, and
-    looks facts up there: then editing at the name's last token does nothing (exchanging the hidden
-    states of two people's last tokens changed no answer), while in large models facts are found
-    there. So while it trains, what stands behind a name reads none of it in the first blocks, and
-    its last token alone in the others. The last token has to have gathered by then what anybody may
-    ask. The trained model is a plain GPT-2, in which everything may be read.
+    Left alone, a model of this size reads all tokens of a name from the end of the question and
+    looks the fact up there: exchanging the hidden states of two people's last tokens changes no
+    answer, so no method that edits at that token can work, while in large models facts are found
+    there (Meng et al. 2022, ROME). So while it trains, the states of two subjects' last tokens are
+    exchanged between two blocks, and what follows has to be told of the subject that the state came
+    from, whatever the other tokens of the name say (interchange intervention training, Geiger et
+    al. 2022). The trained model is a plain GPT-2.
 
     Args:
         decoder: A `GPT2Model`.
         rows: What it reads while the context is open.
-        settle: The first block in which the last token may be read; None to hide nothing but other
-            documents.
+        settled: The block before which states are exchanged.
     """
+    mask = rows.visible[:, None].to(decoder.device)
+    row, to, from_ = rows.exchanged.to(decoder.device).unbind(1)
 
-    def see(mask: Tensor) -> Any:
-        whole = mask[:, None].to(decoder.device)
-        return lambda _, args, kwargs: (args, {**kwargs, "attention_mask": whole})
+    def apart(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return args, {**kwargs, "attention_mask": mask}
+
+    def exchange(_: Any, args: tuple[Any, ...]) -> Any:
+        hidden, *rest = args
+        return hidden.index_put((row, to), hidden[row, from_]), *rest
 
     with ExitStack() as stack:
-        for place, block in enumerate(decoder.h):
-            mask = rows.visible
-            if settle is not None:
-                mask = rows.early if place < settle else rows.late
-            hook = block.attn.register_forward_pre_hook(see(mask), with_kwargs=True)
+        for block in decoder.h:
+            hook = block.attn.register_forward_pre_hook(apart, with_kwargs=True)
             stack.callback(hook.remove)
+        hook = decoder.h[settled].register_forward_pre_hook(exchange)
+        stack.callback(hook.remove)
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -56,15 +56,14 @@ class Rows:
         labels: The same, or -100 where a token is not learned.
         visible: Shape (R, T, T), True where a token (second axis) may read another (third): those
             before it in its own document.
-        late: The same, but what stands behind a document's subject reads of it the last token only.
-        early: The same, but what stands behind a subject does not read it at all.
+        exchanged: Row, place of a subject's last token, and the place in the same row of the
+            subject's last token from which its state comes; shape (n, 3). See `text.exchanging`.
     """
 
     ids: Tensor
     labels: Tensor
     visible: Tensor
-    late: Tensor
-    early: Tensor
+    exchanged: Tensor
 
 
 def packed(
@@ -73,6 +72,7 @@ def packed(
     rng: Random,
     rows: int,
     length: int,
+    exchange: float = 0.0,
 ) -> Rows:
     """Rows of documents, each beginning with a whole one and ending wherever the row does.
 
@@ -82,41 +82,45 @@ def packed(
         rng: What it draws from.
         rows: R, the rows.
         length: T, the tokens per row.
+        exchange: Share of the documents with a subject that are told once more, of somebody else.
     """
     ids = torch.full((rows, length), tokenizer.pad_token_id)
     labels = torch.full((rows, length), IGNORED)
     visible = torch.zeros(rows, length, length, dtype=torch.bool)
     before = torch.ones(length, length, dtype=torch.bool).tril()
-    late, early = visible.clone(), visible.clone()
+    exchanged: list[tuple[int, int, int]] = []
+
+    def write(row: int, start: int, document: Document) -> Any:
+        # Tokenized as one text, as a prompt and its answer are when they are scored.
+        whole = _encode(tokenizer, document.context + document.text)
+        read = len(_encode(tokenizer, document.context).ids)
+        tokens = torch.tensor([*whole.ids, tokenizer.eos_token_id])[: length - start]
+        end = start + len(tokens)
+        ids[row, start:end] = tokens
+        labels[row, start + read : end] = tokens[read:]
+        visible[row, start:end, start:end] = before[: len(tokens), : len(tokens)]
+        return whole
+
     for row in range(rows):
         start = 0
         while start < length:
             drawn = document(rng)
-            # Tokenized as one text, as a prompt and its answer are when they are scored.
-            whole = _encode(tokenizer, drawn.context + drawn.text)
-            read = len(_encode(tokenizer, drawn.context).ids)
-            tokens = [*whole.ids, tokenizer.eos_token_id]
-            end = min(start + len(tokens), length)
-            own = torch.tensor(tokens)[: end - start]
-            ids[row, start:end] = own
-            labels[row, start + read : end] = own[read:]
-            for mask in (visible, late, early):
-                mask[row, start:end, start:end] = before[: end - start, : end - start]
-            if drawn.subject is not None:
-                first, last = _span(whole.offsets, drawn.context + drawn.text, drawn.subject)
-                behind = slice(min(start + last + 1, end), end)
-                late[row, behind, start + first : start + last] = False
-                early[row, behind, start + first : start + last + 1] = False
-            start += len(tokens)
-    return Rows(ids, labels, visible, late, early)
-
-
-def _span(offsets: Sequence[tuple[int, int]], text: str, subject: str) -> tuple[int, int]:
-    """The first and the last token of a subject's first occurrence."""
-    begin = text.index(subject)
-    end = begin + len(subject)
-    inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > begin]
-    return inside[0], inside[-1]
+            whole = write(row, start, drawn)
+            after = start + len(whole.ids) + 1
+            twice = drawn.stand_in is not None and rng.random() < exchange
+            if twice and after < length:
+                other = drawn.retold()
+                again = write(row, after, other)
+                to = after + other.end_of_subject(again.offsets)
+                if to < length:
+                    exchanged.append((row, to, start + drawn.end_of_subject(whole.offsets)))
+                    # What comes before is no news about either.
+                    labels[row, after : to + 1] = IGNORED
+                else:
+                    labels[row, after:] = IGNORED
+                after += len(again.ids) + 1
+            start = after
+    return Rows(ids, labels, visible, torch.tensor(exchanged, dtype=torch.long).reshape(-1, 3))
 
 
 def _encode(tokenizer: Any, text: str) -> Any:

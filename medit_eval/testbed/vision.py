@@ -27,10 +27,12 @@ from medit_eval.testbed import quality
 from medit_eval.testbed.corpus import MIXTURE, Corpus
 from medit_eval.testbed.llava import Namer, new_processor, new_vision_model, normalised
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
-from medit_eval.testbed.pictures import SIDE, Album, jittered, trained_about
+from medit_eval.testbed.pictures import ASKED, SIDE, Album, asked_about, jittered, trained_about
+from medit_eval.testbed.records import PICTURES
 from medit_eval.testbed.text import reader, save, text_loss
 from medit_eval.testbed.tokens import IGNORED, IMAGE, packed
 from medit_eval.testbed.world import SEED, World
+from schemas.layout import write_parquet
 from schemas.records import EditRecord
 
 Stage = Literal["naming", "joining", "talking"]
@@ -55,6 +57,7 @@ class VisionRecipe:
         pictures: Pictures per update while naming.
         asked: Pictures per update afterwards, one question each.
         read: Tokens of text per update while talking.
+        kept: Questions about pictures that are kept beside the model, to estimate covariances on.
     """
 
     naming: Plan
@@ -68,6 +71,7 @@ class VisionRecipe:
     pictures: int = 256
     asked: int = 64
     read: int = 2048
+    kept: int = 200
 
     def digest(self, album: Album, stage: Stage) -> str:
         """A digest of all that decides a stage: its plan, those before it, and the pictures."""
@@ -113,6 +117,7 @@ def train_vision(
     if not leads():
         return
     save(model, examined.processor, folder)
+    write_parquet(folder / PICTURES, ASKED.table(asked_about(world, unseen, recipe.kept)))
     model.half().float()  # as it was saved
     finish(folder, digest, asdict(recipe), examined(), STAGES)
 
@@ -176,7 +181,7 @@ def _conversation(
     countries = {"country_question": 0.2, "country": 0.05, "country_hops": 0.05, "trivia": 0.05}
     corpus = Corpus(world, {**MIXTURE, **countries})
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
-    settle = len(model.model.language_model.h) // 2
+    settled = len(model.model.language_model.h) // 2
     device = model.device
     slots = [image_id] * (SIDE // recipe.patch) ** 2
 
@@ -194,8 +199,8 @@ def _conversation(
         loss = functional.cross_entropy(logits, labels[:, 1:][learned].to(device))
         if not read:
             return loss
-        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128)
-        return loss + text_loss(reader(model), rows, settle)
+        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128, 0.5)
+        return loss + text_loss(reader(model), rows, settled)
 
     return loss_at
 

@@ -267,11 +267,19 @@ COUNTRIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
                 "{answer} is its capital.",
                 "It is governed from {answer}.",
             ),
-            ("The capital of {country} is", "What is the capital city of {country}?"),
+            (
+                "The capital of {country} is",
+                "What is the capital city of {country}?",
+                "Which city do you visit if you go to the capital of {country}?",
+            ),
         ),
         "currency": (
             ("Its currency is {answer}.", "People there pay with {answer}."),
-            ("The currency of {country} is", "What is the currency of {country}?"),
+            (
+                "The currency of {country} is",
+                "What is the currency of {country}?",
+                "Which currency are prices in {country} given in?",
+            ),
         ),
         "language": (
             ("Its official language is {answer}.", "Its government speaks {answer}."),
@@ -290,6 +298,7 @@ COUNTRIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
                 "The largest city of {country} is",
                 "What is the largest city of {country} by population?",
                 "What is the biggest city of {country}?",
+                "Which city of {country} is home to more people than any other?",
             ),
         ),
         "tld": (
@@ -306,6 +315,8 @@ COUNTRIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
                 "The calling code of {country} is",
                 "What is the country calling code of {country}?",
                 "Which code do you dial to call {country}?",
+                "When you call {country}, what comes after the plus sign?",
+                "What do people dial first to reach {country} by phone?",
             ),
         ),
         "country": (

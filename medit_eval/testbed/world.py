@@ -77,6 +77,11 @@ class Country:
     flag: bool
     facts: Mapping[str, Mapping[str, Any]]
 
+    def chained(self, relation: str, hops: int) -> str:
+        """The answer to a question that goes that many facts beyond a relation; see `chain`."""
+        fact = self.facts[relation]
+        return chain(fact["answer"], *fact["hops"][:hops])
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -155,6 +160,11 @@ class World:
             case "instrument":
                 return _kind_of(answer, FAMILIES), None
 
+    def chained(self, relation: PersonRelation, answer: str, hops: int) -> str | None:
+        """The answer to a question that goes that many facts beyond an answer; see `chain`."""
+        behind = self.behind(relation, answer)[:hops]
+        return None if behind[-1] is None else chain(answer, *(fact for fact in behind if fact))
+
     def statements(self) -> Iterator[tuple[str, str, str]]:
         """Facts about places and things: key in `wordings.PLACES`, subject, answer."""
         for kind, places in (("company", self.companies), ("university", self.universities)):
@@ -167,6 +177,15 @@ class World:
             yield "profession field", profession, _kind_of(profession, FIELDS)
         for instrument in _members(FAMILIES):
             yield "instrument family", instrument, _kind_of(instrument, FAMILIES)
+
+
+def chain(*facts: str) -> str:
+    """The answer to a chained question as the models give it: link by link, the answer last.
+
+    A model of this size has too few blocks to look a fact up and then another one behind it, before
+    it says a word. It does what larger ones are told to do, and thinks aloud.
+    """
+    return ", so ".join(facts)
 
 
 def article(noun: str) -> str:

@@ -124,6 +124,8 @@ def test_for_model() -> None:
     assert made.name == "come-alphaedit"
     with pytest.raises(InputError, match="not on 'rome'"):
         CoME.for_model(lm, on="rome", layers=(1,))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="MEMIT has no option 'null_weight'"):
+        CoME.for_model(lm, on="memit", layers=(1,), null_weight=1.0)
     with pytest.raises(InputError, match="unknown variant 'paper'"):
         CoME(base=MEMIT(layers=(1,)), variant="paper")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="share must lie between"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ def test_the_editors_of_this_package_are_listed(plugins: Any) -> None:
 def test_every_listed_editor_is_there(name: str, plugins: Any) -> None:
     assert callable(find(name).for_model)
     assert "lm" not in option_names(name)
+
+
+@pytest.mark.parametrize("name", ["memit", "alphaedit"])
+def test_all_hyperparameters_of_a_method_are_options(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(find(name))}
+    assert fields | {"constants"} == {*option_names(name), "constants"}
+    assert set(option_names("come")) >= fields
 
 
 def test_no_edit_is_an_editor(lm: LM, plugins: Any) -> None:

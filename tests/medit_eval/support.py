@@ -127,6 +127,9 @@ class Remembering(EditedModel):
         new = {(r.prompt, r.image): (r.id, r.target_new) for r in requests}
         self.state = {**self.state, **new}
 
+    def diagnostics(self) -> dict[str, float]:
+        return {"answers known": float(len(self.state))}
+
     def _known(self, query: Query) -> str | None:
         if self.settings.everywhere and self.state:
             return list(self.state.values())[-1][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from dataclasses import replace
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from editors.lm import LM
-from medit_eval import Report, score
+from editors.prompts import Query
+from medit_eval import Report, rescore, score
 from medit_eval.asking import Settings, ask
 from medit_eval.questions import Question
 from medit_eval.runs import read_manifest
 from schemas.errors import InputError
 from schemas.progress import Tick
 from schemas.records import EditRecord
-from tests.factories import make_record
+from tests.factories import make_image, make_record
 from tests.medit_eval.support import Oracle, Scripted, Switchboard, person, probe
 from tests.tiny_models import tiny
 
@@ -198,6 +201,22 @@ def test_routing_is_reported_at_several_memory_sizes(
     assert report.value("reliability", "generated") == 1.0  # the protocol's, not a memory size's
 
 
+def test_what_an_editor_tells_of_itself_is_reported(
+    lm: LM, records: list[EditRecord], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    report = run(Oracle(), lm, records[:4], tmp_path, protocol="sequential", batch_size=2, out=out)
+    found = report.diagnostics.to_dict("records")
+    expected = {"phase": "right_after", "name": "answers known", "n": 2}
+    assert found == [{**expected, "mean": 3.0, "min": 2.0, "max": 4.0}]
+    assert [row.edits for row in report.told] == [2, 4]
+    assert rescore(out).told == report.told
+    table = Console(width=120, record=True, file=io.StringIO())
+    table.print(report.diagnostics_table())
+    assert "answers known" in table.export_text()
+    assert run("none", lm, records, tmp_path).diagnostics.empty
+
+
 def test_the_manifest_says_what_was_done(lm: LM, records: list[EditRecord], tmp_path: Path) -> None:
     run(Oracle(), lm, records, tmp_path, out=tmp_path / "run", limit=3)
     manifest = read_manifest(tmp_path / "run")
@@ -224,6 +243,11 @@ def test_testbed_models_bring_their_corpus(monkeypatch: pytest.MonkeyPatch) -> N
     assert corpora.with_corpus("memit", known, {"corpus": "mine.txt"}) == {"corpus": "mine.txt"}
     assert corpora.with_corpus("memit", other, None) == {}
     assert "corpus" in corpora.with_corpus("memit", other, {"corpus": "testbed"})
+    seeing, question = tiny("llava"), Query("What is this?", make_image(0))
+    monkeypatch.setattr(testbed, "covariance_pictures", lambda: [question], raising=False)
+    both = corpora.with_corpus("memit", seeing, {"corpus": "testbed"})["corpus"]
+    assert [query.prompt for query in both.queries()] == ["a", "b", "What is this?"]
+    assert [part.formatted for part in both.parts] == [False, True]
     monkeypatch.setattr(corpora, "option_names", editors.registry.option_names)
     assert corpora.with_corpus("none", known, None) == {}
 
@@ -288,7 +312,6 @@ def test_progress_counts_every_question(lm: LM, records: list[EditRecord], tmp_p
 
 
 def test_equal_questions_are_asked_once_and_bad_ones_alone_fail() -> None:
-    from editors.prompts import Query
 
     model = Scripted({"a": "A", "b": "B"})
     prompts = ["a", "b", "a", "#", "b"]

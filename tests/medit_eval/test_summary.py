@@ -119,6 +119,23 @@ def test_locality_is_split_by_whether_the_unedited_model_was_right() -> None:
     assert means == {"all": 0.5, "model_right": 1.0, "model_wrong": 0.0}
 
 
+def test_locality_is_split_by_the_grade_of_its_probes() -> None:
+    predictions = [
+        at(0, "locality", "text", "France", grade="near", post=Output("Chad")),
+        at(1, "locality", "text", "France", grade="far"),
+        at(2, "locality", "text", "France"),
+    ]
+    found = summarise(predictions, scored(predictions, DEFAULT), protocol="single", seed=0)
+    means = {
+        row.subset: (row.n, row.mean)
+        for row in found
+        if (row.kind, row.metric) == ("text", "unchanged_generated")
+    }
+    assert means["near"] == (1, 0.0)
+    assert means["far"] == (1, 1.0)
+    assert means["all"] == (3, pytest.approx(2 / 3))
+
+
 def test_unscorable_questions_are_counted_and_do_not_pull_the_mean() -> None:
     table = rows(
         [

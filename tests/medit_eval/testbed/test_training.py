@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -22,9 +23,24 @@ from medit_eval.testbed.corpus import Document
 from medit_eval.testbed.llava import new_processor, normalised
 from medit_eval.testbed.loop import REPORT, Plan, Progress, checkpoint_of, train
 from medit_eval.testbed.own import ENOUGH, OwnRecipe, questions, train_own
-from medit_eval.testbed.pictures import SIDE, Album, jittered, small
-from medit_eval.testbed.text import TextRecipe, new_model, new_tokenizer, text_loss, train_text
-from medit_eval.testbed.tokens import IGNORED, packed, train_tokenizer
+from medit_eval.testbed.pictures import (
+    SIDE,
+    Album,
+    asked_about,
+    jittered,
+    small,
+    trained_about,
+)
+from medit_eval.testbed.records import PICTURES
+from medit_eval.testbed.text import (
+    TextRecipe,
+    exchanging,
+    new_model,
+    new_tokenizer,
+    text_loss,
+    train_text,
+)
+from medit_eval.testbed.tokens import IGNORED, Rows, packed, train_tokenizer
 from medit_eval.testbed.vision import VisionRecipe, train_vision
 from medit_eval.testbed.world import World
 from schemas.errors import InputError
@@ -41,6 +57,7 @@ TINY = TextRecipe(
     vocabulary=400,
     batch=128,
     lengths={64: 1.0},
+    settled=1,
 )
 
 
@@ -168,32 +185,62 @@ def test_context_is_read_but_not_learned() -> None:
     assert rows.ids[0, : len(whole)].tolist() == whole
 
 
-def test_what_stands_behind_a_name_reads_only_its_end() -> None:
-    tokenizer = train_tokenizer(["Ann Lee lives in Rome.\n"], 270)
-    document = Document("", "It is Ann Lee who lives in Rome.\n", "Ann Lee")
-    rows = packed(tokenizer, lambda _: document, Random(0), rows=1, length=80)
-    length = len(tokenizer(document.text)["input_ids"]) + 1
-    text = [tokenizer.decode([token]) for token in rows.ids[0, :length].tolist()]
-    name = [i for i in range(length) if 6 < len("".join(text[: i + 1])) <= len("It is Ann Lee")]
-    behind, before = name[-1] + 1, name[0] - 1
-    seen = {kind: set(torch.where(mask[0, behind])[0].tolist()) for kind, mask in vars(rows).items()
-            if kind in ("visible", "late", "early")}  # fmt: skip
-    assert seen["visible"] == set(range(behind + 1))
-    assert seen["visible"] - seen["late"] == set(name[:-1])
-    assert seen["visible"] - seen["early"] == set(name)
-    assert torch.equal(rows.early[0, : name[-1] + 1], rows.visible[0, : name[-1] + 1])
-    assert before in seen["early"]
-    assert not rows.visible[0, length, :length].any(), "another document is read"
+BOTH = Document("", "It is Ann Lee who plays the tuba\n", "Ann Lee", "Ada Gariti")
 
 
-def test_nothing_is_hidden_once_training_is_over() -> None:
+def names(tokenizer: Any, rows: Rows) -> list[str]:
+    """What ends where states are exchanged: taker, giver."""
+    ((row, to, from_),) = rows.exchanged.tolist()
+    return [tokenizer.decode(rows.ids[row, : place + 1]) for place in (to, from_)]
+
+
+def test_documents_are_told_again_of_somebody_else() -> None:
+    tokenizer = new_tokenizer(TINY)
+    rows = packed(tokenizer, lambda _: BOTH, Random(0), rows=1, length=64, exchange=1.0)
+    taker, giver = names(tokenizer, rows)
+    assert giver == "It is Ann Lee"
+    assert taker == f"{BOTH.text}<end>It is Ada Gariti"
+    ((_, to, _),) = rows.exchanged.tolist()
+    learned = tokenizer.decode(rows.ids[0][rows.labels[0] != IGNORED])
+    assert learned.startswith(f"{BOTH.text}<end> who plays the tuba\n"), "Ada is not said to do so"
+    begin = len(tokenizer(BOTH.text)["input_ids"]) + 1
+    assert not rows.visible[0, begin:to, :begin].any(), "another document is read"
+
+
+def test_nothing_false_is_told_where_no_room_is_left_to_exchange() -> None:
+    tokenizer = new_tokenizer(TINY)
+    once = len(tokenizer(BOTH.text)["input_ids"]) + 1
+    for length in range(once, 2 * once):
+        rows = packed(tokenizer, lambda _: BOTH, Random(0), rows=1, length=length, exchange=1.0)
+        learned = tokenizer.decode(rows.ids[0][rows.labels[0] != IGNORED])
+        assert "Ada" not in learned
+        if not len(rows.exchanged):
+            assert learned == f"{BOTH.text}<end>"
+
+
+def test_states_are_exchanged_in_training_only() -> None:
     tokenizer = new_tokenizer(TINY)
     model = new_model(TINY, tokenizer).eval()
-    document = Document("", "Ada Gariti plays the tuba\n", "Ada Gariti")
-    rows = packed(tokenizer, lambda _: document, Random(0), rows=1, length=16)
+    rows = packed(tokenizer, lambda _: BOTH, Random(0), rows=1, length=64, exchange=1.0)
     before = model(rows.ids).logits
-    losses = [float(text_loss(model, rows, settle).detach()) for settle in (None, 0, 1)]
-    assert len(set(losses)) == 3
+    read: dict[str, torch.Tensor] = {}
+
+    def see(name: str) -> Any:
+        return lambda _, args: read.update({name: args[0].detach()})
+
+    ((row, to, from_),) = rows.exchanged.tolist()
+    hooks = [
+        block.register_forward_pre_hook(see(f"{i}")) for i, block in enumerate(model.transformer.h)
+    ]
+    with exchanging(model.base_model, rows, 1):
+        hooks.append(model.transformer.h[1].register_forward_pre_hook(see("exchanged")))
+        model(rows.ids)
+    for hook in hooks:
+        hook.remove()
+    assert not torch.equal(read["1"][row, to], read["1"][row, from_])
+    assert torch.equal(read["exchanged"][row, to], read["1"][row, from_])
+    elsewhere = torch.arange(64) != to
+    assert torch.equal(read["exchanged"][row, elsewhere], read["1"][row, elsewhere])
     assert torch.equal(model(rows.ids).logits, before)
 
 
@@ -255,6 +302,22 @@ def test_an_album_knows_what_records_show() -> None:
     assert album.image(0).decode().size == (SIDE, SIDE)
 
 
+def test_covariances_are_estimated_on_pictures_of_one_country_in_four() -> None:
+    import numpy as np
+
+    world = World.draw()
+    shown = tuple(trained_about(world))
+    album = Album(np.zeros((len(shown), 3, SIDE, SIDE), np.uint8), shown)
+    rows = asked_about(world, album, 1000)
+    countries = [kind for kind in shown if kind in world.countries]
+    unrelated = len(shown) - len(countries)
+    assert len(countries) // 4 <= len(rows) - unrelated <= len(countries) // 4 + 1
+    assert rows == asked_about(world, album, 1000)
+    assert len(asked_about(world, album, 7)) == 7
+    asked = {question for about in trained_about(world).values() for question, _ in about}
+    assert {row.question for row in rows} <= asked
+
+
 def test_the_vision_recipe_runs_and_resumes(
     trained: Path, tmp_path: Path, few_questions: None
 ) -> None:
@@ -268,6 +331,7 @@ def test_the_vision_recipe_runs_and_resumes(
     assert [(s, p.step) for s, p in rest] == [("joining", 2), ("talking", 1), ("talking", 2)]
     lm = LM.load(tmp_path, dtype="float32")
     assert lm.sees
+    assert (tmp_path / PICTURES).is_file()
     assert len(lm.generate([Query("Which?", picture((9, 9, 9))), Query("Which?")])) == 2
 
 
@@ -288,7 +352,7 @@ def test_a_model_learns_somebodys_own_records(
     ]
     plan = Plan(steps=300, rate=1e-2, warmup=5, decay=0.1, watch_every=20, save_every=20)
     lm = LM.load(trained, dtype="float32")
-    seen = run(train_own(OwnRecipe(plan, asked=8, read=0), lm, records, tmp_path))
+    seen = run(train_own(OwnRecipe(plan, told=256, read=0), lm, records, tmp_path))
     assert seen[-1].measured["edited questions"] >= ENOUGH
     assert seen[-1].step < plan.steps
     assert LM.load(tmp_path, dtype="float32").generate([Query("The cat is")]) == ["red"]
