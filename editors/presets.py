@@ -1,4 +1,4 @@
-"""Published hyperparameters of locate-then-edit methods, by the model they were published for."""
+"""Hyperparameters of locate-then-edit methods, by the model that they were published for."""
 
 from __future__ import annotations
 
@@ -60,6 +60,18 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
                 "layers": (4, 5, 6, 7, 8),
                 "clamp": 4.0,
                 "weight_decay": 1e-3,
+                "null_weight": 1.0,
+            },
+        ),
+        # testbed/lm, and the text model inside testbed/vlm
+        ("gpt2", 6, 128, 2048): Preset(
+            "this project, on people of testbed/lm who serve for nothing else",
+            {
+                "layers": (0, 1, 2),
+                "learning_rate": 0.2,
+                "clamp": 1.5,
+                "contexts": 2,
+                "moment_weight": 300.0,
                 "null_weight": 1.0,
             },
         ),

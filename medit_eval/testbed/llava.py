@@ -48,6 +48,7 @@ def new_vision_model(text: LM, *, layers: int, width: int, patch: int, seed: int
 
     torch.manual_seed(seed)
     language = copy.deepcopy(text.config)
+    language.name_or_path = ""  # where it lay is nobody's business
     language.tie_word_embeddings = False  # LLaVA ties by a name that GPT-2 does not have
     config = hf.LlavaConfig(
         vision_config=hf.CLIPVisionConfig(
