@@ -58,7 +58,7 @@ def test_scope_table_is_that_of_the_code() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     write_inputs(tmp_path)
     environment = {
