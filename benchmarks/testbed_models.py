@@ -1,6 +1,6 @@
 """What the shipped testbed models know, as their training reported it: the table of docs/results.md.
 
-    python -m benchmarks.testbed_models --write docs/results.md
+python -m benchmarks.testbed_models --write docs/results.md
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
                 "contexts": 2,
                 "moment_weight": 300.0,
                 "null_weight": 1.0,
+                "threshold": 0.003,
             },
         ),
     }

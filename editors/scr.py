@@ -80,7 +80,7 @@ class SCR:
     retriever: str = "bm25"
     k: int = 5
     confirm: Confirm = "likelihood"
-    threshold: float = 0.1
+    threshold: float = 0.12
     template: Template = "base"
     image_layer: int = 0
     image_threshold: float = 0.95
@@ -103,7 +103,7 @@ class SCR:
         retriever: str = "bm25",
         k: int = 5,
         confirm: Confirm | None = None,
-        threshold: float = 0.1,
+        threshold: float = 0.12,
         template: Template | None = None,
         image_layer: int = 0,
         image_threshold: float = 0.95,

@@ -161,7 +161,7 @@ def test_a_fact_is_confirmed_by_whom_it_is_about(monkeypatch: pytest.MonkeyPatch
         assert (routes[0].request_id, routes[0].nearest) == ("ann", "ann")
         # Behind the fact four of the six words cost a tenth, behind those about others two do.
         assert routes[0].score == pytest.approx(1 - (4 * 0.1 + 2) / (2 * 0.1 + 4))
-        assert routes[0].threshold == 0.1
+        assert routes[0].threshold == 0.12
         assert (routes[1].request_id, routes[1].score) == (None, pytest.approx(0))
         assert routes[1].nearest is not None
         calls = len(script.asked)

@@ -43,9 +43,9 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     folder, known = tmp_path_factory.mktemp("flags"), {}
     records = folder / "records"
     command = [sys.executable, "-m", "builders.okedit", "build", "--out", str(records)]
-    subprocess.run([*command, "--limit", "60"], check=True, capture_output=True)
+    subprocess.run([*command, "--limit", "24"], check=True, capture_output=True)
 
-    def of(editor: Any, limit: int = 60, **options: Any) -> Report:
+    def of(editor: Any, limit: int = 24, **options: Any) -> Report:
         key = repr((editor, limit, options))
         if key not in known:
             known[key] = score(editor, "testbed/vlm", records, limit=limit,
