@@ -1,4 +1,4 @@
-"""What the shipped testbed models know, as their training reported it: the table of docs/results.md.
+"""What the shipped testbed models know, as training reported it: a table of docs/results.md.
 
 python -m benchmarks.testbed_models --write docs/results.md
 """
