@@ -12,7 +12,7 @@ from torch import nn
 
 from editors.batch import Batch
 from editors.lm import LM
-from editors.trace import first, with_first
+from editors.trace import first, forwarding, with_first
 
 
 @contextmanager
@@ -38,13 +38,10 @@ def rerunning(lm: LM, batch: Batch, layer: nn.Module) -> Iterator[None]:
         for module in (*early[-1:], *_eyes(lm)):
             hooks.callback(module.register_forward_hook(_keeping(seen)).remove)
         lm.forward(batch, keep=1)
-    with ExitStack() as stack:
-        for module, outputs in seen.items():
-            if len(outputs) == 1:
-                _answer(stack, module, outputs[0])
-        for module in early[:-1]:
-            # What it gives is dropped by the last early block; only its kind matters.
-            _pass_on(stack, module, seen[early[-1]][0])
+    forwards = {module: _giving(given[0]) for module, given in seen.items() if len(given) == 1}
+    # What the other early blocks give is dropped by the last one; only its kind matters.
+    forwards |= {module: _passing_on(seen[early[-1]][0]) for module in early[:-1]}
+    with forwarding(forwards):
         yield
 
 
@@ -81,22 +78,12 @@ def _keeping(seen: dict[nn.Module, list[Any]]) -> Any:
     return hook
 
 
-def _answer(stack: ExitStack, module: nn.Module, output: Any) -> None:
-    _replace_forward(stack, module, lambda *_, **__: copy.copy(output))
+def _giving(output: Any) -> Any:
+    return lambda *_, **__: copy.copy(output)
 
 
-def _pass_on(stack: ExitStack, module: nn.Module, like: Any) -> None:
+def _passing_on(like: Any) -> Any:
     def forward(*args: Any, **kwargs: Any) -> Any:
         return with_first(like, first(args[0] if args else kwargs["hidden_states"]))
 
-    _replace_forward(stack, module, forward)
-
-
-def _replace_forward(stack: ExitStack, module: nn.Module, forward: Any) -> None:
-    # A model spread over devices has forwards of its own on the modules; they are put back.
-    before = module.__dict__.get("forward")
-    module.forward = forward
-    if before is None:
-        stack.callback(delattr, module, "forward")
-    else:
-        stack.callback(setattr, module, "forward", before)
+    return forward

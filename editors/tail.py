@@ -6,8 +6,8 @@ is the same in every step of an optimisation, so it runs once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from editors.base import EditError
 from editors.batch import Batch
 from editors.lm import LM
-from editors.trace import first, with_first
+from editors.trace import first, forwarding, with_first
 
 
 class Tail:
@@ -79,7 +79,7 @@ class Tail:
         }
         replaced[self._block] = lambda *_, **__: with_first(output, hidden)
         args, kwargs = self._calls[self._decoder]
-        with _replaced(replaced):
+        with forwarding(replaced):
             final = first(self._decoder(*args, **kwargs))
         chosen = final[rows.to(final.device), columns.to(final.device)][None]
         heads: dict[nn.Module, Any] = {
@@ -88,7 +88,7 @@ class Tail:
             if module in self._outputs
         }
         args, kwargs = self._calls[self._owner]
-        with _replaced(heads):
+        with forwarding(heads):
             return first(getattr(self._owner(*args, **kwargs), "logits", None))[0]
 
     def _verify(self, logits: Tensor, start: int, name: str) -> None:
@@ -130,19 +130,3 @@ def _with_final(output: Any, final: Tensor) -> Any:
 
 def _giving(output: Any) -> Any:
     return lambda *_, **__: output
-
-
-@contextmanager
-def _replaced(forwards: Mapping[nn.Module, Any]) -> Iterator[None]:
-    """Give modules other forwards while the context is open."""
-    saved = {module: module.__dict__.get("forward") for module in forwards}
-    for module, forward in forwards.items():
-        module.__dict__["forward"] = forward
-    try:
-        yield
-    finally:
-        for module, forward in saved.items():
-            if forward is None:
-                del module.__dict__["forward"]
-            else:
-                module.__dict__["forward"] = forward

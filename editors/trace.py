@@ -54,6 +54,25 @@ def traced(
             yield trace
 
 
+@contextmanager
+def forwarding(forwards: Mapping[nn.Module, Any]) -> Iterator[None]:
+    """Give modules other forwards while the context is open.
+
+    A model spread over devices has forwards of its own on the modules; they are put back.
+    """
+    saved = {module: module.__dict__.get("forward") for module in forwards}
+    for module, forward in forwards.items():
+        module.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        for module, forward in saved.items():
+            if forward is None:
+                del module.__dict__["forward"]
+            else:
+                module.__dict__["forward"] = forward
+
+
 def first(output: Any) -> Tensor:
     """The hidden states in a block's output, which may be a tensor or a tuple that begins so."""
     return output if isinstance(output, Tensor) else output[0]
