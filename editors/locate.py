@@ -113,11 +113,12 @@ class LocateThenEdit:
             InputError: If nothing was published for the model and no layers are chosen, or the
                 method has none of what is chosen.
         """
-        strange = [name for name in chosen if name not in {field.name for field in fields(cls)}]
+        known = {field.name for field in fields(cls)}
+        strange = [name for name in chosen if name not in known]
         if strange:
             raise InputError(f"{cls.__name__} has no option {strange[0]!r}")
-        preset = preset_for(lm, chosen.get("layers"))
-        return cls(**{**preset.settings_of(cls), **chosen})
+        preset = preset_for(lm, chosen.get("layers")).settings
+        return cls(**{**{n: value for n, value in preset.items() if n in known}, **chosen})
 
     def precision(self, moment: Moment) -> Precision:
         """How much each direction of a layer's keys should be left alone."""

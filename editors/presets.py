@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from editors.lm import LM
 from schemas.errors import InputError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 Kind = tuple[str, int, int, int]
 """Model type, number of layers, hidden width, vocabulary: Llama-2-7B and Llama-3-8B differ in the
@@ -31,11 +28,6 @@ class Preset:
 
     source: str
     settings: Mapping[str, Any]
-
-    def settings_of(self, method: type[DataclassInstance]) -> dict[str, Any]:
-        """Those of one method."""
-        known = {field.name for field in fields(method)}
-        return {name: value for name, value in self.settings.items() if name in known}
 
 
 _ALPHAEDIT = "hparams/{MEMIT,AlphaEdit} of jianghoucheng/AlphaEdit, f5248d3"
