@@ -20,6 +20,7 @@ from rich.console import Console
 import medit_eval
 from benchmarks.paste import paste
 from medit_eval import Report
+from medit_eval.summary import metric_of
 from schemas.progress import Bars
 
 MEMIT_WEIGHTS = (10.0, 100.0, 1000.0, 10_000.0, 100_000.0)
@@ -77,13 +78,12 @@ def _points(args: argparse.Namespace) -> Iterator[tuple[str, str, Report]]:
 
 def _values(report: Report) -> tuple[float, float, float, float]:
     """Reliability right after, then reliability, generality and locality at the end."""
-    generated = "generated"
-    return (
-        report.value("reliability", generated, phase="right_after"),
-        report.value("reliability", generated, phase="at_end"),
-        report.value("generality", generated, phase="at_end"),
-        report.value("locality", "unchanged_generated", phase="at_end"),
+    right_after = report.value("reliability", metric_of("reliability"), phase="right_after")
+    reliability, generality, locality = (
+        report.value(axis, metric_of(axis), phase="at_end")
+        for axis in ("reliability", "generality", "locality")
     )
+    return right_after, reliability, generality, locality
 
 
 def _table(points: list[tuple[str, str, Report]]) -> str:

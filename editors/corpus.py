@@ -134,6 +134,27 @@ class HubTexts:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Running texts in memory.
+
+    Attributes:
+        texts: The texts.
+    """
+
+    texts: tuple[str, ...]
+    formatted: bool = field(default=False, init=False)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the texts."""
+        return _digest(*self.texts)
+
+    def queries(self) -> Iterator[Query]:
+        """The texts, each to be read as it is."""
+        return map(Query, self.texts)
+
+
+@dataclass(frozen=True)
 class Questions:
     """Questions, with or without pictures, read in the model's prompt format.
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from editors.corpus import Corpus, Mixed, Questions
+from editors.corpus import Corpus, Mixed, Questions, Texts
 from editors.lm import LM
-from editors.prompts import Query
 from editors.registry import option_names
 from medit_eval.models import TESTBED
 
@@ -18,30 +15,6 @@ OPTION = "corpus"
 
 NAME = "testbed"
 """The value of the option that stands for this corpus."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Running texts in memory.
-
-    Attributes:
-        texts: The texts.
-    """
-
-    texts: tuple[str, ...]
-    formatted: bool = field(default=False, init=False)
-
-    @property
-    def digest(self) -> str:
-        """A digest of the texts."""
-        digest = hashlib.blake2b(digest_size=16)
-        for text in self.texts:
-            digest.update(text.encode() + b"\0")
-        return digest.hexdigest()
-
-    def queries(self) -> Iterator[Query]:
-        """The texts, each to be read as it is."""
-        return map(Query, self.texts)
 
 
 def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[str, Any]:
