@@ -50,34 +50,49 @@ def _option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
 
 
+# Options of several commands.
+Model = Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)]
+Records = Annotated[
+    str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
+]
+RecordsFormat = Annotated[
+    str, _option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
+]
+Limit = Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)]
+Settings = Annotated[
+    list[str] | None,
+    _option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
+]
+Metrics = Annotated[
+    str | None, _option("Names, with commas between; default: the usual ones.", _HOW)
+]
+JudgeModel = Annotated[str | None, _option("Model that judges answers, behind an endpoint.", _HOW)]
+BaseUrl = Annotated[str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
+Device = Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)]
+Dtype = Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)]
+Seed = Annotated[int, _option("Everything random derives from it.", _RUN)]
+Everything = Annotated[bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")]
+
+
 @app.command()
 def score(
     editor: Annotated[
         str, _option("none, memit, alphaedit, come, balancedit, scr, or a plug-in's.", _WHAT)
     ],
-    model: Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)],
-    records: Annotated[
-        str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
-    ],
-    records_format: Annotated[
-        str, _option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
-    ] = "medit",
+    model: Model,
+    records: Records,
+    records_format: RecordsFormat = "medit",
     images: Annotated[Path | None, _option("Folder of a foreign file's pictures.", _WHAT)] = None,
     split: Annotated[str, _option("Split of a data set on the Hub.", _WHAT)] = "test",
-    limit: Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)] = None,
+    limit: Limit = None,
     protocol: Annotated[
         ProtocolChoice, _option("In which order to edit, ask and take back.", _HOW)
     ] = ProtocolChoice.single,
     batch_size: Annotated[
         int, _option("Records edited with one call, but for single.", _HOW, min=1)
     ] = 100,
-    metrics: Annotated[
-        str | None, _option("Names, with commas between; default: all common ones.", _HOW)
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        _option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
-    ] = None,
+    metrics: Metrics = None,
+    setting: Settings = None,
     tuned: Annotated[
         Path | None, _option("What `tune` wrote; its records are left out.", _HOW)
     ] = None,
@@ -88,29 +103,23 @@ def score(
     measurable_from: Annotated[
         float, _option("What the unedited model must get right of portability.", _HOW, min=0, max=1)
     ] = 0.5,
-    judge_model: Annotated[
-        str | None, _option("Model that judges answers, behind an endpoint.", _HOW)
-    ] = None,
-    base_url: Annotated[
-        str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)
-    ] = None,
+    judge_model: JudgeModel = None,
+    base_url: BaseUrl = None,
     prompt_format: Annotated[
         FormatChoice, _option("How prompts are put to the model.", _MODEL)
     ] = FormatChoice.plain,
-    device: Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)] = None,
-    dtype: Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)] = "auto",
+    device: Device = None,
+    dtype: Dtype = "auto",
     device_map: Annotated[
         str | None, _option("Spread the model over devices: auto.", _MODEL)
     ] = None,
     rows: Annotated[int, _option("Questions asked at once.", _MODEL, min=1)] = 64,
-    seed: Annotated[int, _option("Everything random derives from it.", _RUN)] = 0,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, _option("Run folder; a run that broke off goes on there.", _RUN)
     ] = None,
     cache: Annotated[Path | None, _option("Folder of the unedited model's answers.", _RUN)] = None,
-    everything: Annotated[
-        bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")
-    ] = False,
+    everything: Everything = False,
 ) -> None:
     """Edit a model with records, ask it their probes, and compare with what it said before."""
     import warnings
@@ -155,18 +164,10 @@ def score(
 @app.command()
 def rescore(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
-    metrics: Annotated[
-        str | None, _option("Names, with commas between; default: those of the run.", _HOW)
-    ] = None,
-    judge_model: Annotated[
-        str | None, _option("Model that judges answers, behind an endpoint.", _HOW)
-    ] = None,
-    base_url: Annotated[
-        str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)
-    ] = None,
-    everything: Annotated[
-        bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")
-    ] = False,
+    metrics: Metrics = None,
+    judge_model: JudgeModel = None,
+    base_url: BaseUrl = None,
+    everything: Everything = False,
 ) -> None:
     """Make the report of a run again from its files, without the model."""
     from medit_eval.scoring import rescore as run_rescore
@@ -184,13 +185,11 @@ def rescore(
 @app.command()
 def tune(
     editor: Annotated[str, _option("memit, alphaedit, come, balancedit, or a plug-in's.", _WHAT)],
-    model: Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)],
-    records: Annotated[
-        str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
-    ],
+    model: Model,
+    records: Records,
     out: Annotated[Path, _option("File for the result, which `score --tuned` takes.", _RUN)],
-    records_format: Annotated[str, _option("Format of a file.", _WHAT)] = "medit",
-    limit: Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)] = None,
+    records_format: RecordsFormat = "medit",
+    limit: Limit = None,
     trials: Annotated[int, _option("Choices to try.", _HOW, min=1)] = 24,
     share: Annotated[
         float, _option("Share of the records that is set aside to search on.", _HOW)
@@ -200,13 +199,10 @@ def tune(
         list[str] | None,
         _option("Values to choose from: name=[value, ...] as JSON; default: the usual.", _HOW),
     ] = None,
-    setting: Annotated[
-        list[str] | None,
-        _option("A hyperparameter that all trials have: name=value.", _HOW, "--set"),
-    ] = None,
-    device: Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)] = None,
-    dtype: Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)] = "auto",
-    seed: Annotated[int, _option("Everything random derives from it.", _RUN)] = 0,
+    setting: Settings = None,
+    device: Device = None,
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
 ) -> None:
     """Search an editor's hyperparameters for a model, on records set aside for that."""
     from medit_eval.tuning import tune as run_tune
