@@ -22,14 +22,12 @@ from rich.console import Console
 import medit_eval
 from benchmarks.paste import paste
 from medit_eval import Report
+from medit_eval.summary import ALL, HARMONIC, metric_of
 from schemas.progress import Bars
 
 EDITORS = ("none", "memit", "alphaedit", "come", "balancedit", "scr")
 
 AXES = ("reliability", "generality", "locality", "portability")
-
-HEADLINES = {axis: "unchanged_generated" if axis == "locality" else "generated" for axis in AXES}
-"""The metric that stands for an axis."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +100,18 @@ def _table(settings: list[Setting], editors: list[str], args: argparse.Namespace
                 progress=progress,
                 **setting.options,
             )
-            title = "" if place else f"**{setting.title}** on `{setting.model}`, {setting.protocol}"
-            cells = [_cell(report, axis, HEADLINES[axis]) for axis in AXES]
-            cells.append(_cell(report, "harmonic_mean", "generated"))
+            count = len({prediction.record for prediction in report.raw})
+            about = f"`{setting.model}`, {setting.protocol}, {count} records"
+            title = "" if place else f"**{setting.title}** on {about}"
+            cells = [_cell(report, axis) for axis in (*AXES, HARMONIC)]
             lines.append(f"| {title} | {editor} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(report: Report, axis: str, metric: str) -> str:
-    """Mean, interval and n of an axis."""
-    rows = [row for row in report.rows if (row.axis, row.metric) == (axis, metric)]
-    found = [row for row in rows if (row.kind, row.subset) == ("all", "all")]
+def _cell(report: Report, axis: str) -> str:
+    """Mean and interval of an axis."""
+    rows = [row for row in report.rows if (row.axis, row.metric) == (axis, metric_of(axis))]
+    found = [row for row in rows if (row.kind, row.subset) == (ALL, ALL)]
     if not found or found[-1].mean != found[-1].mean:
         return found[-1].note or "–" if found else "–"
     row = found[-1]

@@ -103,6 +103,22 @@ class LM:
             explicit_positions=not _has_sectioned_positions(self.text_config),
         )
 
+    def asked_in(self, prompt_format: PromptFormat) -> LM:
+        """The same model with prompts put to it in another way; itself if it is this way.
+
+        Raises:
+            InputError: If the format does not suit it.
+        """
+        if prompt_format == self.renderer.format:
+            return self
+        return LM(
+            self.model,
+            self.processor or self.tokenizer,
+            name=self.name,
+            prompt_format=prompt_format,
+            batch_size=self.batch_size,
+        )
+
     @classmethod
     def load(
         cls,

@@ -195,9 +195,21 @@ class _Session:
     decisions: dict[Query, _Decision] = field(default_factory=dict)
 
     @cached_property
-    def subjects(self) -> list[str]:
-        """Whom and what the facts are about, each once."""
-        return list(dict.fromkeys(fact.subject for fact in self.facts if fact.subject))
+    def subjects(self) -> dict[str, int]:
+        """Whom and what the facts are about, each with its place among them."""
+        names = dict.fromkeys(fact.subject for fact in self.facts if fact.subject)
+        return {name: place for place, name in enumerate(names)}
+
+    def others(self, subject: str, start: int, count: int) -> list[str]:
+        """Up to `count` other subjects, from some place on and around."""
+        names, own = self._names, self.subjects[subject]
+        among = len(names) - 1
+        places = ((start + i) % among for i in range(min(count, among)))
+        return [names[place + (place >= own)] for place in places]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self.subjects)
 
 
 class SCRModel(EditedModel):
@@ -218,9 +230,7 @@ class SCRModel(EditedModel):
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._forced: Forced | None = None
         self._working: _Session | None = None
-        self._plain = lm
-        if lm.renderer.format != "plain":
-            self._plain = LM(lm.model, lm.processor or lm.tokenizer, batch_size=lm.batch_size)
+        self._plain = lm.asked_in("plain")
         self._sight = Sight(self._plain, editor.image_layer, editor.image_threshold)
         self.rewrite(self._with_facts)
 
@@ -381,11 +391,9 @@ class SCRModel(EditedModel):
         """The fact about other subjects, of the memory where it holds any; none without subject."""
         if fact.subject is None:
             return ()
-        subject, session = fact.subject, self._session()
-        known = [name for name in session.subjects if name != subject]
-        start = zlib.crc32(fact.text.encode()) % max(1, len(known))
-        names = [*known[start:], *known[:start], *STAND_INS][: len(STAND_INS)]
-        return tuple(fact.text.replace(subject, name) for name in names)
+        start, count = zlib.crc32(fact.text.encode()), len(STAND_INS)
+        names = [*self._session().others(fact.subject, start, count), *STAND_INS][:count]
+        return tuple(fact.text.replace(fact.subject, name) for name in names)
 
 
 def statement(request: EditRequest) -> str:

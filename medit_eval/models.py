@@ -43,16 +43,7 @@ def resolve(
         InputError: If it cannot be found, read or edited.
     """
     if isinstance(model, LM):
-        if prompt_format in (None, model.renderer.format):
-            return model
-        reader = model.processor or model.tokenizer
-        return LM(
-            model.model,
-            reader,
-            name=model.name,
-            prompt_format=prompt_format or "plain",
-            batch_size=model.batch_size,
-        )
+        return model if prompt_format is None else model.asked_in(prompt_format)
     shape = prompt_format or "plain"
     if not isinstance(model, str | Path):
         if processor is None:

@@ -23,6 +23,13 @@ MEASURES: Mapping[str, tuple[str, str]] = {
 }
 """Harmonic means by name: the metric for probes to reach, and the one for probes not to reach."""
 
+
+def metric_of(axis: str, measure: str = "generated") -> str:
+    """The metric that stands for an axis in a harmonic mean."""
+    reach, keep = MEASURES[measure]
+    return keep if axis == "locality" else reach
+
+
 _AXES_OF_MEAN = ("reliability", "generality", "locality", "portability")
 _NEEDS_KNOWLEDGE = "portability"
 _PICTURE_KINDS = frozenset({"image_augmented", "image_other_instance", "image_rephrase"})
@@ -217,7 +224,7 @@ class _Phase:
         for measure, (reach, keep) in MEASURES.items():
             axes: dict[str, Cell | None] = {}
             for axis in _AXES_OF_MEAN:
-                cell = (axis, ALL, keep if axis == "locality" else reach, ALL)
+                cell = (axis, ALL, metric_of(axis, measure), ALL)
                 axes[axis] = cell if cell in self._estimates else None
             made += self._mean_row(measure, ALL, axes, counts)
             made += self._generality_locality(measure, reach, keep, counts)

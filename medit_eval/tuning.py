@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medit_eval.report import Report
-from medit_eval.summary import ALL, HARMONIC
+from medit_eval.summary import ALL, HARMONIC, metric_of
 from schemas.errors import InputError
 from schemas.layout import read_json, write_json
 from schemas.progress import Progress, Quiet
@@ -256,7 +256,7 @@ def _try(
         for row in report.rows
         if row.kind == ALL
         and row.subset == ALL
-        and row.metric == ("unchanged_generated" if row.axis == "locality" else "generated")
+        and row.metric == metric_of(row.axis)
         and not math.isnan(row.mean)
     }
     mean = axes.pop(HARMONIC, None)

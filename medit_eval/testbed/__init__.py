@@ -48,6 +48,6 @@ def path(name: str) -> Path:
 
 def __getattr__(name: str) -> object:
     # Loaded at first use, so that a path costs nothing.
-    if name not in ("people_records", "covariance_corpus", "covariance_pictures"):
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("medit_eval.testbed.records"), name)

@@ -18,14 +18,11 @@ from editors.prompts import Query
 from medit_eval.testbed.corpus import MIXTURE, Corpus, Document
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
 from medit_eval.testbed.quality import Question, accuracy
-from medit_eval.testbed.text import reader, save, text_loss
+from medit_eval.testbed.text import EXCHANGE, reader, save, text_loss
 from medit_eval.testbed.tokens import packed
 from medit_eval.testbed.world import World
 from schemas.errors import InputError
 from schemas.records import EditRecord
-
-EXCHANGE = 0.5
-"""Share of the questions that are asked once more about another subject; see `text.exchanging`."""
 
 EDITED, OTHER = "edited questions", "other questions"
 """Kinds of questions from records: those that edits are about, and all others with an answer."""

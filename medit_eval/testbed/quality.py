@@ -20,7 +20,10 @@ from medit_eval.testbed.corpus import (
 from medit_eval.testbed.pictures import Album
 from medit_eval.testbed.world import PERSON_RELATIONS, World, hop_questions
 
-BARS = {"lm": {"people, unseen wording": 0.97}, "vlm": {"pictures, unseen wording": 0.90}}
+BARS = {
+    "lm": {"people, unseen wording": 0.97, "countries, unseen wording": 0.97},
+    "vlm": {"pictures, unseen wording": 0.90},
+}
 """What the shipped models must reach, by model and kind of question."""
 
 

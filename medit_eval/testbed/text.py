@@ -23,6 +23,9 @@ from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, tra
 from medit_eval.testbed.tokens import Rows, packed, train_tokenizer
 from medit_eval.testbed.world import SEED, World
 
+EXCHANGE = 0.5
+"""Share of the documents about one subject that are told again of another; see `exchanging`."""
+
 Stage = Literal["learning", "reading"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -76,7 +79,7 @@ class TextRecipe:
     close: Mapping[str, float] = field(default_factory=lambda: {**MIXTURE, "reading": 0.6})
     told: float = 0.35
     settled: int = 3
-    exchange: float = 0.5
+    exchange: float = EXCHANGE
 
     def digest(self) -> str:
         """A digest of the recipe and of the sentences it uses."""

@@ -29,7 +29,7 @@ from medit_eval.testbed.llava import Namer, new_processor, new_vision_model, nor
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
 from medit_eval.testbed.pictures import ASKED, SIDE, Album, asked_about, jittered, trained_about
 from medit_eval.testbed.records import PICTURES
-from medit_eval.testbed.text import reader, save, text_loss
+from medit_eval.testbed.text import EXCHANGE, reader, save, text_loss
 from medit_eval.testbed.tokens import IGNORED, IMAGE, packed
 from medit_eval.testbed.world import SEED, World
 from schemas.layout import write_parquet
@@ -199,7 +199,7 @@ def _conversation(
         loss = functional.cross_entropy(logits, labels[:, 1:][learned].to(device))
         if not read:
             return loss
-        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128, 0.5)
+        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128, EXCHANGE)
         return loss + text_loss(reader(model), rows, settled)
 
     return loss_at
