@@ -15,7 +15,8 @@ log-probability gains over the question, in which words of the relation count as
 does, confirms facts about other people; so does the probability that the model answers from the
 fact, wherever the model repeats what it has just read.
 
-Where a fact names no subject, as with most pictures, it is compared with no fact alone.
+Where a fact names no subject, as with most pictures, it is compared with no fact alone. A question
+about a picture is read behind its picture.
 
 **By generation**, for instruction models: the model is shown the facts, numbered, and the question,
 and writes the number of the one that is needed, or NONE. The method's authors let it copy the fact,
@@ -76,16 +77,21 @@ def support(plain: LM, claims: Sequence[Claim]) -> list[float]:
         claims: The claims.
     """
     start = "" if plain.encoder.token_ids(Query("")) else plain.tokenizer.bos_token or ""
-    read = [(claim.text, start, *claim.others) for claim in claims]
+    read = []
+    for claim in claims:
+        image = claim.query.image
+        nothing = Query(f"{start}\n" if image is None else "", image)
+        read.append([nothing, *(Query(f"{text}\n", image) for text in (claim.text, *claim.others))])
     asked = [
-        (Query(f"{text}\n"), claim.query.prompt.strip())
-        for claim, texts in zip(claims, read, strict=True)
-        for text in texts
+        (query, claim.query.prompt.strip())
+        for claim, queries in zip(claims, read, strict=True)
+        for query in queries
     ]
     logprobs = iter(_logprobs(plain, asked))
     found = []
-    for texts in read:
-        behind_fact, *elsewhere = [next(logprobs) for _ in texts]
+    for queries in read:
+        nowhere, behind_fact, *others = [next(logprobs) for _ in queries]
+        elsewhere = (nowhere, *others)
         best = max((other for other in elsewhere if other is not None), default=None)
         found.append(1 - behind_fact / best if behind_fact is not None and best else 0.0)
     return found

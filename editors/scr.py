@@ -12,8 +12,8 @@ authors, who confirm by generation with an instruction model.
 
 **Pictures.** "What is this?" says nothing of what it is about. So a question about a picture is
 compared with the facts of requests with a picture only if the two pictures are alike (`sight.py`);
-among those, texts and pictures count together. A question without a picture is compared with all
-facts by words alone.
+among those, texts and pictures count together, and the words have to bear a fact out less far
+(`seen_threshold`). A question without a picture is compared with all facts by words alone.
 
 **Contradictions.** The last write wins: a request replaces the facts of any earlier one that asks
 the same question (case and spacing aside) about the same picture.
@@ -74,6 +74,8 @@ class SCR:
         image_layer: The block of the decoder before which pictures are compared.
         image_threshold: The cosine from which a picture is like that of a request without
             negative pictures.
+        seen_threshold: The same as `threshold` where the pictures of fact and question are alike:
+            less is asked of words then, for the pictures tell already what both are about.
         name: What it is called in reports.
     """
 
@@ -84,6 +86,7 @@ class SCR:
     template: Template = "base"
     image_layer: int = 0
     image_threshold: float = 0.95
+    seen_threshold: float = -0.1
     name: str = "scr"
 
     def __post_init__(self) -> None:
@@ -107,6 +110,7 @@ class SCR:
         template: Template | None = None,
         image_layer: int = 0,
         image_threshold: float = 0.95,
+        seen_threshold: float = -0.1,
     ) -> Self:
         """The settings for a model: one that is asked in chat format counts as instructed.
 
@@ -119,6 +123,7 @@ class SCR:
             template: By default, `instruction` for an instructed model, else `base`.
             image_layer: The block before which pictures are compared.
             image_threshold: The cosine from which pictures are alike.
+            seen_threshold: How far a fact is borne out at least where they are.
 
         Raises:
             InputError: If a setting does not exist.
@@ -132,6 +137,7 @@ class SCR:
             template=template or ("instruction" if instructed else "base"),
             image_layer=image_layer,
             image_threshold=image_threshold,
+            seen_threshold=seen_threshold,
         )
 
     def apply(self, lm: LM) -> SCRModel:
@@ -374,14 +380,16 @@ class SCRModel(EditedModel):
             for c in found
         ]
         scores = iter(support(self._plain, claims))
-        threshold, decisions = self.editor.threshold, []
-        for found, among in zip(candidates, shown, strict=True):
+        decisions: list[_Decision] = []
+        for query, found, among in zip(queries, candidates, shown, strict=True):
             # Equal scores go to the fact that is nearer, which comes first.
             scored = [(next(scores), c) for c in among]
             score, best = max(scored, key=lambda pair: pair[0], default=(None, None))
             if score is None or best is None:
                 decisions.append(_decision(None, found))
                 continue
+            seen = query.image is not None and best.fact.picture is not None
+            threshold = self.editor.seen_threshold if seen else self.editor.threshold
             decision = _decision(best if score >= threshold else None, [best])
             route = replace(decision.route, score=score, threshold=threshold)
             decisions.append(replace(decision, route=route))
