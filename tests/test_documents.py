@@ -116,6 +116,32 @@ def test_the_table_of_editors_is_pasted_from_their_runs(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "people-scr" / "summary.csv").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_curves_over_regularisation_are_pasted_and_drawn(tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("<!-- regularisation: begin -->\nold\n<!-- regularisation: end -->\n")
+    command = [sys.executable, "-m", "benchmarks.regularisation", "--write", str(page)]
+    command += ["--limit", "4", "--batch-size", "2", "--points", "1"]
+    subprocess.run([*command, "--runs", str(tmp_path / "runs")], cwd=ROOT, check=True)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert "old" not in lines
+    assert [line.split(" | ")[0] for line in lines if "λ" in line or "energy" in line] == [
+        "| memit",
+        "| alphaedit",
+    ]
+    assert (tmp_path / "regularisation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_of_the_testbed_is_what_training_measured(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "results.md"
+    pasted = tmp_path / "results.md"
+    shutil.copy(page, pasted)
+    command = [sys.executable, "-m", "benchmarks.testbed_models", "--write", str(pasted)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert pasted.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
 def write_inputs(folder: Path) -> None:
     """The files that the README's commands name."""
     numbers = ("one", "two", "three", "four", "five", "six", "seven")

@@ -31,7 +31,7 @@ HELD_OUT_PARAPHRASES = 2
 """The atlas's last wordings of each relation, which are not trained."""
 
 HELD_OUT_COUNTRIES = 4
-"""One in so many countries is never asked about in chained questions."""
+"""One in so many countries is never asked about in chained questions or behind facts."""
 
 Told = tuple[PersonRelation, str, str]
 """A fact as somebody tells it, true or not: relation, who, answer."""
@@ -115,6 +115,7 @@ class Corpus:
             "country_question": self.country_question,
             "country_frames": self.country_frames,
             "country_hops": self.country_hops,
+            "country_reading": self.country_reading,
             "trivia": self.trivia,
             "general": lambda rng: _told(self.small_talk(rng, rng.randint(2, 5))),
         }
@@ -348,6 +349,58 @@ class Corpus:
                 asked = self.relation(relation)["hops"][hop]
                 answer = country.chained(relation, hop + 1)
                 return self._about(rng, country, asked, answer, shown=shown)
+
+    def country_reading(self, rng: Random) -> Document:
+        """A question about a country behind a fact, which may answer it; see `reading`."""
+        before, behind, answer = self.country_told(rng, rng.choice(self.read_about), shown=False)
+        return Document(before, f"{behind} {answer}\n")
+
+    def country_told(self, rng: Random, country: Country, *, shown: bool) -> tuple[str, str, str]:
+        """A fact, a question about a country behind it, and the answer.
+
+        Args:
+            rng: Decides what is told and asked.
+            country: The country.
+            shown: Whether a picture of its flag is shown, so that the question need not name it.
+        """
+        relation = rng.choice([key for key in country.facts if shown or key != "country"])
+        asked = rng.choice((*trained_questions(self.world, relation), *framed_questions(relation)))
+        about, key = country, relation
+        if rng.random() < self.told:
+            source = self._another(rng, country, relation)
+            answer = source.facts[relation]["answer"]
+            if source.facts[relation]["hops"] and rng.random() < 0.2:
+                hop = rng.randrange(2)
+                asked = self.relation(relation)["hops"][hop]
+                answer = source.chained(relation, hop + 1)
+        else:
+            answer = country.facts[relation]["answer"]
+            # Whatever is told of the country is told of the flag shown.
+            others = [key for key in country.facts if key not in ("country", relation)]
+            if relation == "country" or rng.random() < 0.5:
+                key = rng.choice(others)
+            else:
+                about = self._another(rng, country, relation)
+            source = self._another(rng, about, key)
+        fact = self.relation(key)["statement"].format(
+            country=about.phrase, answer=source.facts[key]["phrase"]
+        )
+        named = self.world.atlas["shown"] if shown else country.phrase
+        before, behind = self._read(rng, [fact])
+        return before, behind.format(prompt=_capital(asked.format(country=named))), answer
+
+    def _another(self, rng: Random, country: Country, relation: str) -> Country:
+        """Another country of which a relation is known."""
+        while (other := rng.choice(self._known_countries)) is country or (
+            relation not in other.facts
+        ):
+            pass
+        return other
+
+    @cached_property
+    def read_about(self) -> list[Country]:
+        """The countries of which facts are ever told in contexts."""
+        return [c for i, c in enumerate(self._known_countries) if i % HELD_OUT_COUNTRIES]
 
     def relation(self, key: str) -> Mapping[str, Any]:
         """A relation of the atlas."""

@@ -168,10 +168,10 @@ def picture_examination(
     known = [country.key for country in world.countries.values() if len(country.facts) > 1]
     found: dict[str, list[Question]] = defaultdict(list)
 
-    def ask(kind: str, wording: str, place: int, answer: str) -> None:
+    def ask(kind: str, wording: str, place: int, answer: str, told: str | None = None) -> None:
         question = wording.format(country=shown)
         prompt = question[:1].upper() + question[1:]
-        found[kind].append(Question(kind, Query(prompt, album.image(place)), answer))
+        found[kind].append(Question(kind, Query(prompt, album.image(place), told), answer))
 
     for place in rng.sample(range(len(album.shown)), len(album.shown)):
         key = album.shown[place]
@@ -187,6 +187,17 @@ def picture_examination(
         ask("pictures, trained wording", rng.choice(trained), place, answer)
         ask("pictures, unseen wording", rng.choice(unseen), place, answer)
         held_out = "trained" if known.index(key) % HELD_OUT_COUNTRIES else "held-out"
+        other = rng.choice([c for k in known if relation in (c := world.countries[k]).facts])
+        others = [k for k in known if k != key]
+        for kind, about, expected in (
+            ("counterfactual", country, other.facts[relation]["answer"]),
+            ("fact about another", world.countries[rng.choice(others)], answer),
+        ):
+            told = rows[relation]["statement"].format(
+                country=about.phrase, answer=other.facts[relation]["phrase"]
+            )
+            kind = f"pictures, reading {kind}, {held_out} country"
+            ask(kind, rng.choice(unseen), place, expected, f"{told}\n")
         for hop in range(len(facts[relation]["hops"])):
             kind = f"pictures, hops {hop + 1}, {held_out} composition"
             behind = country.chained(relation, hop + 1)

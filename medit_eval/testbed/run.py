@@ -29,7 +29,7 @@ from schemas.errors import InputError
 from schemas.records import EditRecord
 
 LEARNING_STEPS, READING_STEPS = 3000, 1200
-NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 1000, 120, 500
+NAMING_STEPS, JOINING_STEPS, TALKING_STEPS = 1000, 120, 700
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,15 @@ Stage = Literal["naming", "joining", "talking"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages of the recipe, in order."""
 
+COUNTRIES = {
+    "country_question": 0.2,
+    "country": 0.05,
+    "country_hops": 0.05,
+    "country_reading": 0.15,
+    "trivia": 0.05,
+}
+"""What is read of countries while talking, beside the mixture."""
+
 
 @dataclass(frozen=True)
 class VisionRecipe:
@@ -56,6 +65,11 @@ class VisionRecipe:
         patch: Pixels per side of a patch; a picture becomes (64 / patch)² tokens.
         pictures: Pictures per update while naming.
         asked: Pictures per update afterwards, one question each.
+        behind: Share of the questions about pictures that stand behind a fact, while talking.
+        told: Share of those that the fact answers; the others teach that a fact about something
+            else answers nothing.
+        aloud: Weight of the questions' own tokens, while talking: how likely a question is tells
+            SCR whether a fact bears on it.
         read: Tokens of text per update while talking.
         kept: Questions about pictures that are kept beside the model, to estimate covariances on.
     """
@@ -70,6 +84,9 @@ class VisionRecipe:
     patch: int = 16
     pictures: int = 256
     asked: int = 64
+    behind: float = 0.5
+    told: float = 0.65
+    aloud: float = 0.2
     read: int = 2048
     kept: int = 200
 
@@ -131,9 +148,8 @@ def _talk(
     watch: Callable[[], dict[str, float]],
     folder: Path,
 ) -> Iterator[tuple[Stage, Progress]]:
-    read = recipe.read if stage == "talking" else 0
-    plan = recipe.joining if stage == "joining" else recipe.talking
-    loss_at = _conversation(recipe, plan, model, text.tokenizer, album, read)
+    loss_at = _conversation(recipe, stage, model, text.tokenizer, album)
+    plan: Plan = getattr(recipe, stage)
     digest = f"{recipe.digest(album, stage)} {text.digest()}"
     for progress in train(model, loss_at, plan, folder, recipe=digest, watch=watch, name=stage):
         yield stage, progress
@@ -173,54 +189,90 @@ def _name(
 
 
 def _conversation(
-    recipe: VisionRecipe, plan: Plan, model: Any, tokenizer: Any, album: Album, read: int
+    recipe: VisionRecipe,
+    stage: Literal["joining", "talking"],
+    model: Any,
+    tokenizer: Any,
+    album: Album,
 ) -> Callable[[int, int], Tensor]:
-    """The loss of one step: questions about pictures, and `read` tokens of text."""
+    """The loss of one step of a stage: questions about pictures and, while talking, texts."""
     world = World.draw(recipe.world)
-    about = trained_about(world)
-    countries = {"country_question": 0.2, "country": 0.05, "country_hops": 0.05, "trivia": 0.05}
-    corpus = Corpus(world, {**MIXTURE, **countries})
+    corpus = Corpus(world, {**MIXTURE, **COUNTRIES}, recipe.told)
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
+    slots = [image_id] * (SIDE // recipe.patch) ** 2
     settled = len(model.model.language_model.h) // 2
     device = model.device
-    slots = [image_id] * (SIDE // recipe.patch) ** 2
+    plan: Plan = getattr(recipe, stage)
+    talking = stage == "talking"
+    ask = _Interview(corpus, recipe.behind if talking else 0.0)
 
     def loss_at(step: int, part: int) -> Tensor:
-        rng = Random(f"{recipe.seed} talk {read} {step} {part}")
+        rng = Random(f"{recipe.seed} {stage} {step} {part}")
         chosen = [rng.randrange(len(album.shown)) for _ in range(recipe.asked // plan.parts)]
-        asked = [rng.choice(about[album.shown[place]]) for place in chosen]
-        ids, labels = _questions(tokenizer, slots, asked)
-        jitter = np.random.default_rng([recipe.seed, read, step, part])
+        asked = [ask(rng, album.shown[place]) for place in chosen]
+        jitter = np.random.default_rng([recipe.seed, STAGES.index(stage), step, part])
         pixels = normalised(jittered(album.pixels[chosen], jitter)).to(device)
+        ids, questions, answers = _turns(tokenizer, slots, asked)
         with torch.autocast(device.type, torch.bfloat16):
             seen = model.model(ids.to(device), pixel_values=pixels, use_cache=False)
-            learned = labels[:, 1:] != IGNORED
-            logits = model.lm_head(seen.last_hidden_state[:, :-1][learned.to(device)]).float()
-        loss = functional.cross_entropy(logits, labels[:, 1:][learned].to(device))
-        if not read:
+        loss = _surprisal(model, seen.last_hidden_state, answers)
+        if not talking:
             return loss
-        rows = packed(tokenizer, corpus.document, rng, read // plan.parts // 128, 128, EXCHANGE)
+        loss = loss + recipe.aloud * _surprisal(model, seen.last_hidden_state, questions)
+        rows = packed(
+            tokenizer, corpus.document, rng, recipe.read // plan.parts // 128, 128, EXCHANGE
+        )
         return loss + text_loss(reader(model), rows, settled)
 
     return loss_at
 
 
-def _questions(
-    tokenizer: Any, slots: list[int], asked: Sequence[tuple[str, str]]
-) -> tuple[Tensor, Tensor]:
-    """Ids and labels of questions behind pictures, one per row; the answers alone are learned."""
+class _Interview:
+    """Asks about pictures: what is told first, the question, and the answer."""
+
+    def __init__(self, corpus: Corpus, behind: float) -> None:
+        self._corpus = corpus
+        self._behind = behind
+        self._about = trained_about(corpus.world)
+        self._read_about = {country.key: country for country in corpus.read_about}
+
+    def __call__(self, rng: Random, shown: str) -> tuple[str, str, str]:
+        country = self._read_about.get(shown)
+        if country is not None and rng.random() < self._behind:
+            return self._corpus.country_told(rng, country, shown=True)
+        return "", *rng.choice(self._about[shown])
+
+
+def _surprisal(model: Any, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the tokens that are learned, in nats."""
+    labels = labels[:, 1:].to(hidden.device)
+    learned = labels != IGNORED
+    with torch.autocast(hidden.device.type, torch.bfloat16):
+        logits = model.lm_head(hidden[:, :-1][learned]).float()
+    return functional.cross_entropy(logits, labels[learned])
+
+
+def _turns(
+    tokenizer: Any, slots: list[int], asked: Sequence[tuple[str, str, str]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids of questions behind pictures, one per row; labels of the questions, and of the answers.
+
+    What is told before a question is read, and never learned.
+    """
     rows = []
-    for question, answer in asked:
-        prompt = tokenizer(f"\n{question}")["input_ids"]
-        whole = tokenizer(f"\n{question} {answer}\n")["input_ids"]
-        rows.append((slots + whole + [tokenizer.eos_token_id], len(slots) + len(prompt)))
-    length = max(len(tokens) for tokens, _ in rows)
+    for told, question, answer in asked:
+        read, prompt = (tokenizer(f"\n{text}")["input_ids"] for text in (told, told + question))
+        whole = tokenizer(f"\n{told}{question} {answer}\n")["input_ids"]
+        begins = [len(slots) + len(tokens) for tokens in (read, prompt)]
+        rows.append((slots + whole + [tokenizer.eos_token_id], *begins))
+    length = max(len(tokens) for tokens, *_ in rows)
     ids = torch.full((len(rows), length), tokenizer.pad_token_id)
-    labels = torch.full((len(rows), length), IGNORED)
-    for row, (tokens, begin) in enumerate(rows):
+    questions, answers = torch.full_like(ids, IGNORED), torch.full_like(ids, IGNORED)
+    for row, (tokens, question, answer) in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens)
-        labels[row, begin : len(tokens)] = torch.tensor(tokens[begin:])
-    return ids, labels
+        questions[row, question:answer] = ids[row, question:answer]
+        answers[row, answer : len(tokens)] = ids[row, answer : len(tokens)]
+    return ids, questions, answers
 
 
 class _Examination:

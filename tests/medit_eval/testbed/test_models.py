@@ -108,3 +108,6 @@ def test_the_vision_model_answers_about_pictures_it_never_saw(tmp_path: Path, wo
     found = quality.accuracy(model, exam)
     for kind, bar in quality.BARS["vlm"].items():
         assert found[kind] >= bar - 0.05, kind
+    # It reads facts about what it sees, and most facts about something else do not mislead it.
+    assert found["pictures, reading counterfactual, trained country"] >= 0.7
+    assert found["pictures, reading fact about another, trained country"] >= 0.5
