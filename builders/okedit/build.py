@@ -16,7 +16,7 @@ from builders.okedit.models import Models
 from builders.okedit.offline import OfflineTextGenerator
 from builders.okedit.options import NAMES, Options
 from builders.okedit.recipe import OkeditRecipe
-from builders.okedit.rehearsal import ask_in_batches
+from builders.okedit.rehearsal import rehearsal
 from builders.okedit.steps import Pictures
 from builders.workdir import WorkDir
 from schemas.arrow import OKEDIT
@@ -73,7 +73,8 @@ def build(
     definition = define(options, models, workers)
     prepare = None
     if batch:
-        prepare = functools.partial(ask_in_batches, definition, options, models, progress)
+        planned = rehearsal(definition, options, models)
+        prepare = functools.partial(planned.ask_in_batches, progress)
     executor = LocalExecutor(workers)
     return pipeline.run(
         definition,

@@ -11,13 +11,10 @@ from builders.images.beside import DrawnBeside
 from builders.images.protocol import ImageGenerator
 from builders.okedit.options import Options
 from builders.text.budget import RequestBudget
-from builders.text.cache import AnswerCache
+from builders.text.model import REQUESTS, TextModel
 from builders.text.protocol import TextGenerator
 from builders.text.settings import EndpointSettings
 from schemas.errors import InputError
-
-REQUESTS = "requests.sqlite"
-"""File of the work folder that counts requests, over all workers and runs of a build."""
 
 IMAGE_TIMEOUT = 300.0
 """Seconds that one picture may take: hosted models need up to two minutes, local ones longer."""
@@ -89,8 +86,8 @@ class Models:
             "text": {"generator": options.text},
             "images": {"generator": options.images},
         }
-        if self.text is not None:
-            described["text"] |= {"model": self.text.model, "temperature": self.text.temperature}
+        if self.text_model is not None:
+            described["text"] |= self.text_model.describe()
         if self.images is not None:
             described["images"]["model"] = self.images.model
         if self.diffusers is not None:
@@ -113,15 +110,13 @@ class Models:
 
     def open_text(self, offline: TextGenerator, work: Path, share: int) -> TextGenerator:
         """The text generator of one of `share` workers; `offline` where no model is called for."""
-        if self.text is None:
-            return offline
-        from builders.text.endpoint import OpenAITextGenerator
+        model = self.text_model
+        return offline if model is None else model.open(work, share)
 
-        return OpenAITextGenerator(
-            replace(self.text, concurrency=max(1, self.text.concurrency // share)),
-            cache=AnswerCache(self.cache),
-            budget=RequestBudget(work / REQUESTS, self.max_requests),
-        )
+    @property
+    def text_model(self) -> TextModel | None:
+        """The model that writes text, or None where rules do."""
+        return self.text and TextModel(self.text, self.cache, self.max_requests)
 
     def open_images(self, offline: ImageGenerator, work: Path, share: int) -> ImageGenerator:
         """The image generator of one of `share` workers; `offline` varies pictures in any case."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import sys
@@ -310,20 +311,26 @@ class Said:
 
 
 class CommandLine:
-    """`python -m builders.okedit` in this process."""
+    """`python -m builders.okedit`, or another builder, in this process."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        builder: str = "okedit",
+    ) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
+        self._builder = builder
 
     def __call__(self, *arguments: object) -> Said:
-        from builders.okedit.__main__ import app
         from schemas.cli import run
 
-        self._monkeypatch.setattr(sys, "argv", ["okedit", *map(str, arguments)])
+        module = importlib.import_module(f"builders.{self._builder}.__main__")
+        self._monkeypatch.setattr(sys, "argv", [self._builder, *map(str, arguments)])
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            run(app)
+            run(module.app)
         said = self._capsys.readouterr()
         return Said(int(ended.value.code or 0), said.out, said.err)
 
