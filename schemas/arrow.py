@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
 
+from schemas.documents import DocumentRecord
 from schemas.errors import InputError
 from schemas.images import EncodedImage
 from schemas.records import EditRecord
@@ -68,7 +69,10 @@ class Schema(typing.Generic[R]):
 
 
 OKEDIT: Schema[EditRecord] = Schema("okedit", 1, EditRecord)
-SCHEMAS: Mapping[str, Schema[Any]] = types.MappingProxyType({OKEDIT.name: OKEDIT})
+DOCMEDIT: Schema[DocumentRecord] = Schema("docmedit", 1, DocumentRecord)
+SCHEMAS: Mapping[str, Schema[Any]] = types.MappingProxyType(
+    {schema.name: schema for schema in (OKEDIT, DOCMEDIT)}
+)
 """All schemas by name."""
 
 
@@ -82,6 +86,11 @@ def identify(schema: pa.Schema) -> tuple[str, int] | None:
         return str(fields["schema"]), int(fields["version"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def schema_of(found: pa.Schema) -> Schema[Any]:
+    """The schema to read a file or a table by, told by its columns: metadata may get lost."""
+    return DOCMEDIT if "document" in found.names else OKEDIT
 
 
 def to_row(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.arrow import OKEDIT, SCHEMAS, Schema, identify
+from schemas.arrow import SCHEMAS, Schema, identify, schema_of
 from schemas.findings import Finding
 
 CHECKS = (
@@ -26,12 +26,13 @@ _FEATURES = b"huggingface"
 def check_columns(found: pa.Schema) -> tuple[Schema[Any] | None, list[Finding]]:
     """The schema to read a file's rows by, and what is wrong with its columns.
 
-    A file that claims no schema is held to `OKEDIT`. There is no schema to read by where the file
-    claims an unknown one, or where a column is missing or of another type: its rows would only
-    repeat that.
+    A file that claims no schema is held to the one that its columns tell. There is no schema to
+    read by where the file claims an unknown one, or where a column is missing or of another type:
+    its rows would only repeat that.
     """
     claim = identify(found)
-    name, version = claim or (OKEDIT.name, OKEDIT.version)
+    told = schema_of(found)
+    name, version = claim or (told.name, told.version)
     schema = SCHEMAS.get(name)
     if schema is None or schema.version != version:
         known = ", ".join(f"{s.name} {s.version}" for s in SCHEMAS.values())

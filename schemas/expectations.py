@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from schemas.documents import DocumentRecord
 from schemas.findings import Finding, Report
 from schemas.manifest import Rules
 from schemas.records import EDIT_TYPES, SCOPES, EditRecord
@@ -68,12 +69,14 @@ STATS = pa.schema(
         ("most_rephrasings", pa.int32()),
         ("scope", pa.string()),
         ("edit_type", pa.string()),
+        ("edition", pa.string()),
         ("kinds", pa.map_(pa.string(), pa.int32())),
         ("axes", pa.map_(pa.string(), pa.int32())),
     ]
 )
 """Columns of the statistics. Lengths are those of the record's longest request; `target_new` is
-the first request's, normalised; `kinds` and `axes` count probes."""
+the first request's, normalised; `edition` is a document's title with its two dates; `kinds` and
+`axes` count probes."""
 
 
 def stats_table(records: Iterable[EditRecord], file: str | None = None) -> pa.Table:
@@ -146,6 +149,13 @@ def _checks(frame: pd.DataFrame, rules: Rules) -> Iterator[_Check]:
         "used by more than one record",
         gxe.ExpectColumnValuesToBeUnique(column="record_id"),
     )
+    if frame["edition"].notna().any():
+        yield _Check(
+            "documents_are_unique",
+            "edition",
+            "the title and dates of more than one record",
+            gxe.ExpectColumnValuesToBeUnique(column="edition"),
+        )
     yield between("every_edit_is_judged", "reliability_or_document_probes", 1, None)
     for kind in dict.fromkeys(rules.kinds):
         yield between("required_kinds_are_everywhere", f"{kind}_probes", 1, None)
@@ -227,9 +237,17 @@ def _stats(record: EditRecord, file: str | None) -> dict[str, Any]:
         "most_rephrasings": max(rephrasings, default=None),
         "scope": record.scope,
         "edit_type": record.edit_type,
+        "edition": _edition(record),
         "kinds": sorted(Counter(probe.kind for probe in record.probes).items()),
         "axes": sorted(Counter(probe.axis for probe in record.probes).items()),
     }
+
+
+def _edition(record: EditRecord) -> str | None:
+    if not isinstance(record, DocumentRecord):
+        return None
+    document = record.document
+    return f"{document.title} ({document.snapshot_before} to {document.snapshot_after})"
 
 
 def _longest_chars(texts: list[str]) -> int | None:

@@ -125,8 +125,9 @@ class Probe:
 
 
 PROBE_KINDS: dict[str, str] = {
-    "edit": "the edited question about the edited picture",
-    "rephrase": "the edited question in other words, same picture",
+    "edit": "the edited question itself, about the edited picture if there is one",
+    "question": "another question that the edited fact answers",
+    "rephrase": "the edited question in other words, about the same picture",
     "image_augmented": "the edited question about the same picture, slightly changed",
     "image_other_instance": "the edited question about another picture of the same thing",
     "image_rephrase": "the edited question about a picture made to show the same thing",
@@ -142,6 +143,12 @@ PROBE_KINDS: dict[str, str] = {
     "logical_generalization": "a question whose answer follows from the edited fact",
     "relation_specificity": "another relation of the edited subject",
     "forgetfulness": "another answer to a question that has several",
+    "unchanged_sentence": "a statement of the edited article that did not change",
+    "related_document": "a statement of an article that is linked with the edited one",
+    "random_document": "a statement of any other article",
+    "rewrite": "the edited article, to be brought up to date",
+    "rewrite_related": "an article that is linked with the edited one, to be left as it is",
+    "rewrite_random": "any other article, to be left as it is",
 }
 """Probe kinds that the builders and format readers write, in the order of reports."""
 

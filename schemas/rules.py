@@ -87,8 +87,8 @@ def text_is_clean(record: EditRecord, rules: Rules) -> Iterator[Problem]:
     )
     for texts, limit in kinds_of_text:
         for column, text in texts:
-            if found := _FORBIDDEN.search(text):
-                yield column, f"holds U+{ord(found[0]):04X} at position {found.start()}"
+            if found := forbidden(text):
+                yield column, found
             if len(text) > limit:
                 yield column, f"has {len(text):,} characters, more than {limit:,}"
 
@@ -105,7 +105,7 @@ def ids_are_unique(record: EditRecord, rules: Rules) -> Iterator[Problem]:
             if not name:
                 yield f"{column}[{i}].id", "is empty"
             elif name in ids[:i]:
-                yield f"{column}[{i}].id", f"is {_quote(name)}, like that of {ids.index(name)}"
+                yield f"{column}[{i}].id", f"is {quoted(name)}, like that of {ids.index(name)}"
 
 
 def record_is_complete(record: EditRecord, rules: Rules) -> Iterator[Problem]:
@@ -132,7 +132,7 @@ def answers_are_plain(record: EditRecord, rules: Rules) -> Iterator[Problem]:
         if not text:
             yield column, "is empty"
         elif text != text.strip():
-            yield column, f"is {_quote(text)}, with whitespace at an end"
+            yield column, f"is {quoted(text)}, with whitespace at an end"
 
 
 def target_is_new(record: EditRecord, rules: Rules) -> Iterator[Problem]:
@@ -146,11 +146,11 @@ def target_is_new(record: EditRecord, rules: Rules) -> Iterator[Problem]:
         ]
         for column, text in wordings:
             if normalised(text) == old:
-                yield column, f"is {_quote(text)}, the same as target_true"
+                yield column, f"is {quoted(text)}, the same as target_true"
             if normalised(text) == third:
-                yield column, f"is {_quote(text)}, the same as third_answer"
+                yield column, f"is {quoted(text)}, the same as third_answer"
         if third is not None and third == old:
-            yield "third_answer", f"is {_quote(record.third_answer or '')}, the same as target_true"
+            yield "third_answer", f"is {quoted(record.third_answer or '')}, the same as target_true"
 
 
 def rephrasings_differ(record: EditRecord, rules: Rules) -> Iterator[Problem]:
@@ -163,9 +163,9 @@ def rephrasings_differ(record: EditRecord, rules: Rules) -> Iterator[Problem]:
         for j, prompt in enumerate(probe.prompts):
             column, folded = f"probes[{i}].prompts[{j}]", normalised(prompt)
             if folded in own:
-                yield column, f"is {_quote(prompt)}, the request's own prompt"
+                yield column, f"is {quoted(prompt)}, the request's own prompt"
             elif folded in seen:
-                yield column, f"is {_quote(prompt)}, like prompt {seen[folded]}"
+                yield column, f"is {quoted(prompt)}, like prompt {seen[folded]}"
             seen.setdefault(folded, j)
         if rules.rephrasings is not None and len(probe.prompts) != rules.rephrasings:
             yield (
@@ -198,7 +198,7 @@ def kinds_are_well_formed(record: EditRecord, rules: Rules) -> Iterator[Problem]
     kinds += [(f"{column}.kind", sample.kind) for column, sample in samples(record)]
     for column, kind in kinds:
         if not _KIND.fullmatch(kind):
-            yield column, f"is {_quote(kind)}, not a name of a-z, 0-9 and _"
+            yield column, f"is {quoted(kind)}, not a name of a-z, 0-9 and _"
 
 
 def required_kinds_are_there(record: EditRecord, rules: Rules) -> Iterator[Problem]:
@@ -279,7 +279,7 @@ def editors_see_no_probe(record: EditRecord, rules: Rules) -> Iterator[Problem]:
     for column, sample in samples(record):
         folded = normalised(sample.prompt)
         if folded in prompts and folded not in own:
-            yield f"{column}.prompt", f"is {_quote(sample.prompt)}, like {prompts[folded]}"
+            yield f"{column}.prompt", f"is {quoted(sample.prompt)}, like {prompts[folded]}"
         if sample.image is None:
             continue
         if same := files.get(sample.image.bytes):
@@ -344,7 +344,14 @@ RULES: tuple[Rule, ...] = (
 """All row rules, in the order in which their findings are reported."""
 
 
-def _quote(text: str) -> str:
+def forbidden(text: str) -> str | None:
+    """Which character of a text should not be there, as a clause; None where all may be."""
+    found = _FORBIDDEN.search(text)
+    return found and f"holds U+{ord(found[0]):04X} at position {found.start()}"
+
+
+def quoted(text: str) -> str:
+    """A text in quotes, shortened for a message."""
     return repr(text) if len(text) <= 60 else repr(text[:57] + "...")
 
 

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from schemas import columns
 from schemas.arrow import Schema, from_row
+from schemas.document_rules import DOCUMENT_RULES, check_document
+from schemas.documents import DocumentRecord
 from schemas.errors import InputError
 from schemas.expectations import STATS, run_suite, stats_table
 from schemas.findings import Finding, Report
@@ -33,6 +35,7 @@ from schemas.rules import RULES, check_record
 
 _BATCH = 16
 _RULE_NAMES = tuple(rule.__name__ for rule in RULES)
+_DOCUMENT_RULE_NAMES = tuple(rule.__name__ for rule in DOCUMENT_RULES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,11 @@ class RowChecker:
     def check(self, record: EditRecord) -> list[Finding]:
         """Everything that is wrong with a record."""
         self.checks.update(_RULE_NAMES)
-        return check_record(record, self.rules)
+        findings = check_record(record, self.rules)
+        if isinstance(record, DocumentRecord):
+            self.checks.update(_DOCUMENT_RULE_NAMES)
+            findings += check_document(record)
+        return findings
 
 
 def validate(path: Path) -> Report:

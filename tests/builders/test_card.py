@@ -127,7 +127,7 @@ def test_a_licence_that_the_hub_does_not_know_is_named(
 
 def test_the_tables_hold_the_manifest_s_numbers(manifest: Manifest) -> None:
     rows = cells(rendered(body(card(manifest))))
-    asked = "the edited question in other words, same picture"
+    asked = "the edited question in other words, about the same picture"
     assert ["generality", "rephrase", "5", "10", asked] in rows
     assert ["records", "5"] in rows
     assert ["no_answer", "1"] in rows
