@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from schemas.formats import easyedit, mmedit, mmke, okedit, vlkeb
+from schemas.formats import easyedit, fruit, mmedit, mmke, okedit, vlkeb
 from schemas.formats.core import Format, OutputFile
 from schemas.formats.images import (
     DamagedImageError,
@@ -28,6 +28,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             okedit.FORMAT,
             easyedit.FORMAT,
             easyedit.TEXT_FORMAT,
+            fruit.FORMAT,
         )
     }
 )

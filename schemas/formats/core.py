@@ -34,12 +34,14 @@ class OutputFile:
         key: The key of the object that holds the rows, or None where the file is a plain list.
         fields: The fields of a row that go into it, or None for all.
         but: The fields that do not, where `fields` is None.
+        lines: Whether every row stands on a line of its own, without a list around them.
     """
 
     name: str
     key: str | None = None
     fields: frozenset[str] | None = None
     but: frozenset[str] = frozenset()
+    lines: bool = False
 
     def part(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a row that goes into this file."""

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.arrow import OKEDIT, identify
+from schemas.arrow import identify, schema_of
 from schemas.errors import InputError
-from schemas.formats import FORMATS, Format, ImageWriter
+from schemas.formats import FORMATS, Format, ImageWriter, OutputFile
 from schemas.images import EncodedImage
 from schemas.layout import SHARD_NAME, Layout, atomic_write
 from schemas.records import EditRecord
@@ -132,15 +132,15 @@ def _records(shards: Iterable[Path]) -> Iterator[EditRecord]:
     for shard in shards:
         try:
             with pq.ParquetFile(shard) as file:
-                claim = identify(file.schema_arrow)
-                if claim != (OKEDIT.name, OKEDIT.version):
+                claim, schema = identify(file.schema_arrow), schema_of(file.schema_arrow)
+                if claim != (schema.name, schema.version):
                     found = " version ".join(map(str, claim)) if claim else "no known schema"
                     raise InputError(
-                        f"has {found}; expected {OKEDIT.name} version {OKEDIT.version}",
+                        f"has {found}; expected {schema.name} version {schema.version}",
                         file=shard,
                     )
                 for batch in file.iter_batches(batch_size=_BATCH):
-                    yield from OKEDIT.records(batch)
+                    yield from schema.records(batch)
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n", maxsplit=1)[0]
             raise InputError(f"cannot be read: {reason}", file=shard) from None
@@ -153,7 +153,7 @@ def _row_files(
     """The paths of a format's files, and a function that appends a row to each of them."""
     with contextlib.ExitStack() as stack:
         writers = [
-            (stack.enter_context(_rows(folder / file.name, file.key)), file) for file in kind.files
+            (stack.enter_context(_rows(folder / file.name, file)), file) for file in kind.files
         ]
 
         def append(row: Mapping[str, Any]) -> None:
@@ -164,19 +164,25 @@ def _row_files(
 
 
 @contextlib.contextmanager
-def _rows(path: Path, key: str | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that appends a row to a JSON list, which is closed and moved in place at exit."""
+def _rows(path: Path, kind: OutputFile) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that appends a row to a file, which is completed and moved in place at exit."""
+    begin, separator, end = b"[\n", b",\n", b"\n]\n"
+    if kind.lines:
+        begin, separator, end = b"", b"\n", b"\n"
+    elif kind.key is not None:
+        begin, end = f"{{{json.dumps(kind.key)}: [\n".encode(), b"\n]}\n"
     with atomic_write(path) as file:
-        file.write(b"[" if key is None else f"{{{json.dumps(key)}: [".encode())
-        separator = b"\n"
+        file.write(begin)
+        written = 0
 
         def write(row: Mapping[str, Any]) -> None:
-            nonlocal separator
-            file.write(separator + json.dumps(row, ensure_ascii=False).encode())
-            separator = b",\n"
+            nonlocal written
+            file.write(separator if written else b"")
+            file.write(json.dumps(row, ensure_ascii=False).encode())
+            written += 1
 
         yield write
-        file.write(b"\n]\n" if key is None else b"\n]}\n")
+        file.write(end if written or not kind.lines else b"")
 
 
 def _reason(error: InputError) -> str:
