@@ -20,7 +20,9 @@ D = TypeVar("D")
 PIPELINE_VERSION = 1
 """Raised when the same arguments give other bytes, so that no build resumes across the change."""
 
-_LIBRARIES = ("medit", "datasets", "numpy", "pillow", "pyarrow")
+_LIBRARIES = (
+    *("medit", "datasets", "mwparserfromhell", "mwxml", "numpy", "pillow", "pyarrow", "spacy"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class Source(Protocol):
         ...
 
     def context(self) -> dict[str, Any]:
-        """What all workers need to know of the whole source, as JSON; called after `ingest`."""
+        """What all workers need to know of the whole source, as JSON; called after `ingest`.
+
+        `counts`, an object of numbers, goes into manifest and card as well.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -110,7 +115,7 @@ class Build(Generic[D]):
 
     name: str
     builder: str
-    schema: Schema[EditRecord]
+    schema: Schema[Any]
     split: str
     rules: Rules
     source: Source

@@ -176,12 +176,15 @@ def _ingest(
             f": every row was rejected, the first because it {rejects[0].reason}" if rejects else ""
         )
         raise InputError(f"the source gives no rows{why}")
+    context = build.source.context()
+    if counts := context.get("counts"):
+        source = {**source, "counts": counts}
     plan = {
         "fingerprint": fingerprint,
         "shards": shards,
         "rows": total,
         "source": source,
-        "context": build.source.context(),
+        "context": context,
         "rejects": [asdict(reject) for reject in rejects],
         "started": _now(),
     }

@@ -8,6 +8,7 @@ published. Cards are rendered as their records are read, so memory does not grow
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,8 @@ from markupsafe import Markup
 
 from builders.gallery import Gallery
 from builders.survey import open_shard, report_order, sample, survey
-from schemas.arrow import OKEDIT
+from schemas.arrow import schema_of
+from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import Layout, atomic_write
 from schemas.manifest import Manifest
@@ -71,6 +73,8 @@ def write_preview(root: Path, out: Path | None = None, *, limit: int = 60, seed:
             facts=_facts(manifest) if manifest else [],
             overview=overview,
             shown=len(rows),
+            pictures=sum(kind.pictures for kind in overview.kinds),
+            documents=any(kind.axis == "document" for kind in overview.kinds),
             seed=seed,
             cards=_cards(shards, rows),
             # Both are files of this package, and the policy admits no other script or style.
@@ -159,7 +163,7 @@ def _batches(file: pq.ParquetFile, group: int, path: Path) -> Iterator[pa.Record
 
 def _record(batch: pa.RecordBatch, path: Path, row: int) -> EditRecord:
     try:
-        return next(OKEDIT.records(batch))
+        return next(schema_of(batch.schema).records(batch))
     except InputError as error:
         where = f"{row} of the data set"
         raise InputError(error.reason, file=path, row=where, field=error.field) from None
@@ -175,7 +179,25 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["show"] = Gallery().show
+    environment.globals["changes"] = _changes
     return environment
+
+
+def _changes(document: Document, side: str) -> Iterator[tuple[bool, str]]:
+    """The words of one version in runs, each with whether the other version lacks it.
+
+    Args:
+        document: The document.
+        side: `old` for the version before, `new` for the one after.
+    """
+    before, after = (
+        re.findall(r"\S+\s*", version.text) for version in (document.before, document.after)
+    )
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for kind, i, j, k, m in matcher.get_opcodes():
+        run = "".join(before[i:j] if side == "old" else after[k:m])
+        if run:
+            yield kind != "equal", run
 
 
 def _visible(value: Any) -> Any:

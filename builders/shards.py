@@ -16,7 +16,6 @@ from builders.workdir import WorkDir
 from schemas.arrow import Schema
 from schemas.layout import Layout, sha256_of, write_parquet
 from schemas.manifest import Rules
-from schemas.records import EditRecord
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ShardJob:
 
     layout: Layout
     work: WorkDir
-    schema: Schema[EditRecord]
+    schema: Schema[Any]
     rules: Rules
     split: str
     count: int

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.arrow import OKEDIT
+from schemas.arrow import schema_of
 from schemas.errors import InputError
 from schemas.records import AXES, EDIT_TYPES, PROBE_KINDS, SCOPES
 
@@ -148,8 +148,9 @@ def open_shard(path: Path) -> pq.ParquetFile:
         file = pq.ParquetFile(path, buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"is not a readable Parquet file: {error}", file=path) from None
-    if not file.schema_arrow.equals(OKEDIT.arrow):
-        raise InputError(f"is not of schema {OKEDIT.name}, version {OKEDIT.version}", file=path)
+    schema = schema_of(file.schema_arrow)
+    if not file.schema_arrow.equals(schema.arrow):
+        raise InputError(f"is not of schema {schema.name}, version {schema.version}", file=path)
     return file
 
 

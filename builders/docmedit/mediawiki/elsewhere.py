@@ -1,0 +1,142 @@
+"""Sentences that were inserted on other pages and link to the articles that changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from builders.docmedit.mediawiki import wikitext
+from builders.docmedit.mediawiki.article import Reader
+from builders.docmedit.mediawiki.marked import Marked, stacked
+from builders.docmedit.mediawiki.sentences import align
+from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Store
+
+MIN_WORDS = 4
+"""Words of a sentence; shorter ones are list entries and captions."""
+
+_LINK = re.compile(r"\[\[([^\[\]|]{1,300})")
+
+MAX_PASSAGE = 10_000
+"""Characters of a paragraph that is kept as evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A sentence elsewhere that was inserted or reworded.
+
+    Attributes:
+        page: The title of its page.
+        section: The heading that it stands under.
+        text: The sentence.
+        passage: Its paragraph.
+        start: Where it begins there.
+        links: The articles that it links to.
+    """
+
+    page: str
+    section: str
+    text: str
+    passage: str
+    start: int
+    links: tuple[str, ...]
+
+
+def collect(reader: Reader, old: Entry | None, new: Entry) -> None:
+    """Keep a page's new sentences that link to pages that matter.
+
+    Only sections with new lines that hold such a link are parsed at all.
+
+    Args:
+        reader: Reads and keeps.
+        old: The page before, or None where it is a new one.
+        new: The page afterwards.
+    """
+    try:
+        before = reader.raw(old) if old else ""
+        after = reader.raw(new)
+        if wikitext.is_disambiguation(new.title, after):
+            return
+        for sighting, targets in _sightings(reader, before, after, new.title):
+            fields = [getattr(sighting, name) for name in Sighting.__slots__]
+            reader.store.add_sentence(fields, targets)
+    except wikitext.WikitextError:
+        return  # the page is no use as evidence; as an article it is rejected with the reason
+
+
+def newly_linking(store: Store, title: str, limit: int = 200) -> list[Sighting]:
+    """Sentences elsewhere that link to a page and did not before, in the dump's order."""
+    found = store.sentences(title, limit)
+    return [_sighting(fields) for _, new, fields in found if new]
+
+
+def linking(store: Store, titles: list[str], limit: int) -> list[Sighting]:
+    """New sentences elsewhere that link to any of some pages, in the dump's order."""
+    found = {
+        number: fields for title in titles for number, _, fields in store.sentences(title, limit)
+    }
+    return [_sighting(found[number]) for number in sorted(found)[:limit]]
+
+
+def _sighting(fields: object) -> Sighting:
+    assert isinstance(fields, list)
+    page, section, text, passage, start, links = fields
+    return Sighting(page, section, text, passage, start, tuple(links))
+
+
+def _sightings(
+    reader: Reader, before: str, after: str, own: str
+) -> Iterator[tuple[Sighting, dict[str, bool]]]:
+    known = set(wikitext.without_comments(before).split("\n"))
+    old_sections = dict(_numbered(before))
+    for key, raw in _numbered(after):
+        fresh = [line for line in raw.split("\n") if line not in known]
+        if not any(_leads_somewhere(reader, line) for line in fresh):
+            continue
+        paragraphs = reader.section(raw, AFTER, own)
+        if key in old_sections:
+            old = reader.section(old_sections[key], BEFORE, own)
+        else:  # the heading is new; the lines below it need not be
+            lines = (line for line in raw.split("\n") if line in known)
+            old = reader.section("\n".join(lines), BEFORE, own)
+        yield from _changes(reader, key[0], own, old, paragraphs)
+
+
+def _changes(
+    reader: Reader, section: str, own: str, old: list[Marked], new: list[Marked]
+) -> Iterator[tuple[Sighting, dict[str, bool]]]:
+    whole = stacked(new)
+    alignment = align(reader.sentences(stacked(old)), reader.sentences(whole))
+    for change in alignment.changes:
+        sentence = change.new
+        linked_before = {m.entity for m in change.old.mentions} if change.old else set[str]()
+        links = tuple(dict.fromkeys(m.entity for m in sentence.mentions))
+        targets = {
+            title: title not in linked_before for title in links if reader.store.wanted(title)
+        }
+        if not targets or len(sentence.text.split()) < MIN_WORDS:
+            continue
+        start = whole.text.rfind("\n", 0, sentence.start) + 1
+        end = whole.text.find("\n", sentence.start)
+        passage = whole.text[start : end if end >= 0 else None]
+        if len(passage) <= MAX_PASSAGE:
+            place = sentence.start - start
+            yield Sighting(own, section, sentence.text, passage, place, links), targets
+
+
+def _numbered(raw: str) -> Iterator[tuple[tuple[str, int], str]]:
+    """Sections by heading and how often that heading came before."""
+    seen: dict[str, int] = {}
+    for section in wikitext.sections(raw):
+        count = seen.get(section.heading, 0)
+        seen[section.heading] = count + 1
+        yield (section.heading, count), section.raw
+
+
+def _leads_somewhere(reader: Reader, line: str) -> bool:
+    """Whether a line of wikitext links to a page that matters."""
+    for found in _LINK.finditer(line):
+        kind, title = reader.titles.target(found[1])
+        if kind == "article" and reader.store.wanted(reader.store.resolve(AFTER, title)):
+            return True
+    return False
