@@ -192,6 +192,11 @@ class EditedModel:
         """What the edited model answers greedily; see `LM.generate`."""
         return self.lm.generate(self._rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
 
+    def room(self, query: Query) -> int | None:
+        """Tokens that fit behind a query as the edited model reads it; see `LM.room`."""
+        (read,) = self._rewritten([query])
+        return self.lm.room(read)
+
     def _rewritten(self, queries: Sequence[Query]) -> Sequence[Query]:
         for rewrite in self._rewrites:
             queries = rewrite(queries)

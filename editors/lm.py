@@ -291,6 +291,11 @@ class LM:
                 f"{query.prompt[:60]!r}"
             )
 
+    def room(self, query: Query) -> int | None:
+        """Tokens that fit behind a query, or None where nobody knows the model's context."""
+        limit = self.context_length
+        return None if limit is None else max(0, limit - self.prompt_tokens(query))
+
     def in_batches(
         self,
         items: Sequence[Item],

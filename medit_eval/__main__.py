@@ -53,7 +53,10 @@ def _option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
 # Options of several commands.
 Model = Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)]
 Records = Annotated[
-    str, _option("A builder's folder, a file, a Hub data set, or testbed/people.", _WHAT)
+    str,
+    _option(
+        "A builder's folder, a file, a Hub data set, testbed/people or testbed/documents.", _WHAT
+    ),
 ]
 RecordsFormat = Annotated[
     str, _option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
@@ -239,6 +242,8 @@ def _show(report: Report, everything: bool) -> None:
     if not console.is_terminal:
         console.width = 180  # nobody resizes a pipe: keep a row on one line
     console.print(report.table(everything=everything))
+    if report.about_documents:
+        console.print(report.documents_table(everything=everything))
     if everything and report.told:
         console.print(report.diagnostics_table())
     for reason, n in _reasons(report):

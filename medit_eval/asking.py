@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,12 @@ from schemas.errors import InputError
 
 CONTINUATION = 100
 """Tokens of a long continuation, as in the CounterFact evaluation."""
+
+_STEP = 32
+"""Tokens between two lengths of documents that are written together."""
+
+_LEAST = 64
+"""Tokens that a model must have room for if it is to write a document."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,6 +39,10 @@ class Answering(Protocol):
         self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
     ) -> list[Likelihood]:
         """Likelihoods of given answers."""
+        ...
+
+    def room(self, query: Query) -> int | None:
+        """Tokens that fit behind a query, or None where nobody knows."""
         ...
 
 
@@ -57,7 +68,8 @@ def ask(model: Answering, questions: Sequence[Question], settings: Settings) -> 
     in place of an output.
     """
     unique = {question.digest: question for question in questions}
-    asked = list(unique.values())
+    outputs = _written(model, [q for q in unique.values() if q.length is not None])
+    asked = [question for question in unique.values() if question.length is None]
     texts = _generated(model, [q.query for q in asked], settings.max_new_tokens, ("\n",))
     pairs: dict[tuple[Query, str], Likelihood | InputError] = {}
     if settings.likelihood:
@@ -77,11 +89,37 @@ def ask(model: Answering, questions: Sequence[Question], settings: Settings) -> 
             strict=True,
         )
     )
-    outputs = {
+    outputs |= {
         question.digest: _output(question, text, pairs, continued.get(question.digest))
         for question, text in zip(asked, texts, strict=True)
     }
     return [outputs[question.digest] for question in questions]
+
+
+def _written(model: Answering, questions: Sequence[Question]) -> dict[str, Baseline]:
+    """The documents that a model writes, each as long as it may be and as the model has room for.
+
+    Those of equal length go together, so that no document is cut short for another one's sake.
+    """
+    by_length: dict[int, list[Question]] = defaultdict(list)
+    outputs: dict[str, Baseline] = {}
+    for question in questions:
+        length = question.length or 0
+        room = model.room(question.query)
+        if room is not None and room < length:
+            length = room - room % _STEP
+        if length < min(_LEAST, question.length or 0):
+            failure = f"the model has room for {room} tokens behind the document, too few"
+            outputs[question.digest] = Baseline(question.digest, None, failure)
+        else:
+            by_length[length].append(question)
+    for length, same in by_length.items():
+        texts = _generated(model, [question.query for question in same], length, ("\n",))
+        outputs |= {
+            question.digest: _output(question, text, {}, None)
+            for question, text in zip(same, texts, strict=True)
+        }
+    return outputs
 
 
 def _answer(question: Question, generation: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from medit_eval.documents import tracks
+from medit_eval.documents.tracks import Track
 from medit_eval.metrics.matching import normalise
 from medit_eval.predictions import Baseline, Output, Prediction, Routing
+from schemas.documents import DocumentRecord
 from schemas.records import EditRecord, Probe
 
 if TYPE_CHECKING:
@@ -29,12 +32,15 @@ class Question:
         answer: The answer whose tokens are scored, or None to score what the unedited model says.
         rival: The answer to compare it with, or None.
         continued: Whether a long continuation is wanted too.
+        length: Tokens of the document that is to be written; None for a short answer, which alone
+            is scored.
     """
 
     query: Query
     answer: str | None
     rival: str | None
     continued: bool = False
+    length: int | None = None
 
     @cached_property
     def image_digest(self) -> str | None:
@@ -47,7 +53,8 @@ class Question:
         """32 hex digits that stand for all of it."""
         query = self.query
         parts = [query.prompt, query.context, self.image_digest]
-        return _digest([*parts, self.answer, self.rival, self.continued])
+        parts += [self.answer, self.rival, self.continued]
+        return _digest(parts if self.length is None else [*parts, self.length])
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,14 @@ class Slot:
         probe: The probe in it.
         index: Which of the probe's questions.
         question: The question.
+        track: What a model is shown that is to write a document, or None; see `documents.tracks`.
     """
 
     record: EditRecord
     probe: Probe
     index: int
     question: Question
+    track: Track | None = None
 
     def key(self, phase: str) -> tuple[str, str, int, str]:
         """The key of its prediction in a phase."""
@@ -88,7 +97,7 @@ class Slot:
             probe=probe.id,
             index=self.index,
             axis=probe.axis,
-            kind=probe.kind,
+            kind=probe.kind if self.track is None else f"{probe.kind}_{self.track}",
             expectation=probe.expectation,
             phase=phase,
             requests=tuple(request.id for request in requests),
@@ -120,10 +129,25 @@ def slots(record: EditRecord, *, continued: bool = False) -> Iterator[Slot]:
     from editors.prompts import Query
 
     for probe in record.probes:
+        if probe.axis == "document":
+            yield from _documents(record, probe)
+            continue
         answer, rival = _pair(record, probe)
         long = continued and probe.kind == "edit"
         for index, (prompt, image) in enumerate(probe.queries()):
             yield Slot(record, probe, index, Question(Query(prompt, image), answer, rival, long))
+
+
+def _documents(record: EditRecord, probe: Probe) -> Iterator[Slot]:
+    """A document to be brought up to date, on every track, or another one, to be left alone."""
+    from editors.prompts import Query
+
+    asked: Iterable[tuple[Track, str]] = [("parametric", tracks.prompt(probe.prompts[0]))]
+    if isinstance(record, DocumentRecord) and probe.expectation == "target":
+        asked = tracks.prompts(record.document)
+    for track, text in asked:
+        question = Question(Query(text), None, None, length=tracks.limit(text))
+        yield Slot(record, probe, tracks.TRACKS.index(track), question, track)
 
 
 def _pair(record: EditRecord, probe: Probe) -> tuple[str | None, str | None]:

@@ -12,6 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medit_eval.documents.report import (
+    COPY,
+    EDITED,
+    GOLD,
+    UNEDITED,
+    DocumentRow,
+    is_headline,
+)
+from medit_eval.documents.scores import STRICT
 from medit_eval.metrics import HEADLINE, Metric
 from medit_eval.predictions import Diagnostic, Output, Prediction, Score
 from medit_eval.summary import HARMONIC, Row
@@ -33,6 +42,7 @@ class Report:
         told: What the editor told of itself after each edit.
         notes: What the reader of the numbers should know.
         path: The run folder, or None.
+        about_documents: Scores of rewritten documents, if the records hold any.
     """
 
     rows: tuple[Row, ...]
@@ -41,6 +51,7 @@ class Report:
     told: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    about_documents: tuple[DocumentRow, ...] = ()
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -49,6 +60,15 @@ class Report:
 
         columns = [field.name for field in dataclasses.fields(Row)]
         return pd.DataFrame([dataclasses.astuple(row) for row in self.rows], columns=columns)
+
+    @cached_property
+    def documents(self) -> pd.DataFrame:
+        """Scores of rewritten documents; see `medit_eval.documents.report.DocumentRow`."""
+        import pandas as pd
+
+        columns = [field.name for field in dataclasses.fields(DocumentRow)]
+        lines = [dataclasses.astuple(row) for row in self.about_documents]
+        return pd.DataFrame(lines, columns=columns)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -158,18 +178,15 @@ class Report:
         return found[-1] if found else float("nan")
 
     def write(self) -> None:
-        """Write the summary into the run folder as CSV."""
+        """Write the summary, and that of documents, into the run folder as CSV."""
         if self.path is not None:
             write_text(self.path / "summary.csv", self.to_csv())
+            if self.about_documents:
+                write_text(self.path / "documents.csv", _csv(DocumentRow, self.about_documents))
 
     def to_csv(self) -> str:
         """The summary as CSV, numbers in full precision, NaN as empty cells."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(Row)])
-        for row in self.rows:
-            writer.writerow(["" if v != v else v for v in dataclasses.astuple(row)])
-        return buffer.getvalue()
+        return _csv(Row, self.rows)
 
     def table(self, *, everything: bool = False) -> Table:
         """The summary for the terminal.
@@ -208,6 +225,33 @@ class Report:
             )
         return table
 
+    def documents_table(self, *, everything: bool = False) -> Table:
+        """`documents` for the terminal: one line per track and metric, one column per text.
+
+        Args:
+            everything: Whether all metrics are shown, not the most telling ones alone.
+        """
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        shown = [row for row in self.about_documents if everything or is_headline(row)]
+        outputs = (EDITED, UNEDITED, COPY, GOLD)
+        columns = ("phase", "documents, track", "metric", "n", "undefined", *outputs)
+        table = Table(*columns, box=SIMPLE_HEAD)
+        for column in table.columns[3:]:
+            column.justify = "right"
+        lines: dict[tuple[str, str, str, str], dict[str, DocumentRow]] = {}
+        for row in shown:
+            key = (row.phase, row.track, row.family, row.metric)
+            lines.setdefault(key, {})[row.output] = row
+        for (phase, track, family, metric), found in lines.items():
+            counted = found.get(EDITED) or next(iter(found.values()))
+            name = metric if family == STRICT else f"{family}: {metric}"
+            cells = [_number(found[o].mean) if o in found else "" for o in outputs]
+            undefined = f"{counted.undefined:,}" if counted.undefined else ""
+            table.add_row(phase, track, name, f"{counted.n:,}", undefined, *cells)
+        return table
+
     def diagnostics_table(self) -> Table:
         """`diagnostics` for the terminal."""
         from rich.box import SIMPLE_HEAD
@@ -220,6 +264,15 @@ class Report:
             numbers = (_short(row[name]) for name in ("mean", "min", "max"))
             table.add_row(row["phase"], row["name"], f"{row['n']:,}", *numbers)
         return table
+
+
+def _csv(kind: type, rows: Sequence[Any]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([field.name for field in dataclasses.fields(kind)])
+    for row in rows:
+        writer.writerow(["" if v != v else v for v in dataclasses.astuple(row)])
+    return buffer.getvalue()
 
 
 def _short(value: float) -> str:

@@ -2,6 +2,7 @@
 
 DIR/manifest.json              arguments, versions, digests; whether the run is complete
 DIR/predictions/part-*.parquet raw outputs before and after, written as the run goes
+DIR/documents.parquet          the documents that were rewritten, if the records hold any
 DIR/diagnostics.parquet        what the editor told of itself after each edit, if anything
 DIR/scores.parquet             each metric's judgement of each prediction
 DIR/summary.csv                the table
@@ -20,10 +21,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from medit_eval.documents.report import RUN_DOCUMENTS, RunDocument
 from medit_eval.metrics import Need
 from medit_eval.parts import Parts, read_part
 from medit_eval.predictions import DIAGNOSTICS, PREDICTIONS, Diagnostic, Prediction
 from schemas.arrow import from_row
+from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import read_json, sha256_of, write_json, write_parquet
 
@@ -194,6 +197,28 @@ def predictions_path(root: Path) -> Path:
 def diagnostics_path(root: Path) -> Path:
     """Where what a run's editor told of itself is."""
     return root / "diagnostics.parquet"
+
+
+def documents_path(root: Path) -> Path:
+    """Where the documents of a run's records are."""
+    return root / "documents.parquet"
+
+
+def write_documents(root: Path, documents: Mapping[str, Document]) -> None:
+    """Keep the documents of a run's records beside its predictions."""
+    rows = [RunDocument(record, document) for record, document in documents.items()]
+    write_parquet(documents_path(root), RUN_DOCUMENTS.table(rows))
+
+
+def read_documents(root: Path) -> dict[str, Document]:
+    """The documents of a run's records; nothing where no file is.
+
+    Raises:
+        InputError: If the file is damaged or holds something else.
+    """
+    path = documents_path(root)
+    rows = read_part(path, RUN_DOCUMENTS) if path.is_file() else []
+    return {row.record: row.document for row in rows}
 
 
 def read_diagnostics(root: Path) -> list[Diagnostic]:

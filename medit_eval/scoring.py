@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.metrics import DEFAULT, METRICS, Metric
 from medit_eval.metrics.core import select
 from medit_eval.predictions import SCORES, Diagnostic, Prediction
-from medit_eval.protocols import Episode, memory_plan, plan
+from medit_eval.protocols import memory_plan, plan
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
     VERSION,
@@ -20,12 +21,15 @@ from medit_eval.runs import (
     RunManifest,
     now,
     read_diagnostics,
+    read_documents,
     read_manifest,
     read_predictions,
     versions,
+    write_documents,
 )
 from medit_eval.sources import OWN, first_with_picture, load, records_digest
 from medit_eval.summary import BAR, summarise
+from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import write_parquet
 from schemas.progress import Progress, Quiet
@@ -187,6 +191,9 @@ def score(
     )
     with run.locked():
         manifest = run.begin(manifest)
+        documents = documents_of(found)
+        if documents and run.root is not None:
+            write_documents(run.root, documents)
         if not manifest.complete:
             questions = [
                 slot.question for record in found for slot in slots(record, continued=continued)
@@ -200,7 +207,14 @@ def score(
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
                 lambda done: None,
             )  # fmt: skip
-            with progress.phase(f"after {method.name}", _asked(episodes)) as tick:
+            asked = sum(
+                1
+                for episode in episodes
+                for step in episode
+                for record in step.ask
+                for _ in slots(record, continued=continued)
+            )
+            with progress.phase(f"after {method.name}", asked) as tick:
                 runner.tick = tick
                 try:
                     runner.run(episodes)
@@ -211,7 +225,9 @@ def score(
         elif run.root is not None:
             manifest = read_manifest(run.root)
         told = tuple(run.diagnostics.values())
-        return _report(run.predictions, told, chosen, judge, manifest, run.root, progress)
+        return _report(
+            run.predictions, told, documents, chosen, judge, manifest, run.root, progress
+        )
 
 
 def rescore(
@@ -242,14 +258,15 @@ def rescore(
         known = {metric.name for metric in METRICS}
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
     return _report(
-        predictions, read_diagnostics(root), _metrics(wanted, judge), judge, manifest, root,
-        progress or Quiet(),
+        predictions, read_diagnostics(root), read_documents(root), _metrics(wanted, judge), judge,
+        manifest, root, progress or Quiet(),
     )  # fmt: skip
 
 
 def _report(
     predictions: Sequence[Prediction],
     told: Sequence[Diagnostic],
+    documents: Mapping[str, Document],
     metrics: Sequence[Metric],
     judge: Judge | None,
     manifest: RunManifest,
@@ -270,7 +287,10 @@ def _report(
         seed=int(manifest.arguments["seed"]),
         bar=float(manifest.reporting["measurable_from"]),
     )
-    report = Report(tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root)
+    about_documents = document_rows(predictions, documents, int(manifest.arguments["seed"]))
+    report = Report(
+        tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root, about_documents
+    )
     if root is not None:
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()
@@ -284,16 +304,6 @@ def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tupl
             raise InputError("the metric 'judged' needs a judge: the model that is to judge")
         names = [name for name in names if name != "judged"] or None
     return select(names, METRICS, DEFAULT)
-
-
-def _asked(episodes: Sequence[Episode]) -> int:
-    return sum(
-        len(probe.prompts) * max(1, len(probe.images))
-        for episode in episodes
-        for step in episode
-        for record in step.ask
-        for probe in record.probes
-    )
 
 
 def _tuned(path: Path, editor: str | Editor, lm: LM) -> Tuned:

@@ -10,12 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from schemas.arrow import OKEDIT, to_row
+from schemas.arrow import schema_of, to_row
 from schemas.errors import InputError
 from schemas.records import EditRecord
 
 PEOPLE = "testbed/people"
 """The records about the people that the testbed models know."""
+
+DOCUMENTS = "testbed/documents"
+"""The same records, each with a document that its edit puts out of date."""
 
 OWN = "medit"
 """The format of this project's builders."""
@@ -43,7 +46,8 @@ def load(
 
     Args:
         records: A builder's folder or one of its Parquet files, a file of a foreign format, a
-            `datasets.Dataset` or the Hub id of one, `testbed/people`, or records themselves.
+            `datasets.Dataset` or the Hub id of one, `testbed/people`,
+            `testbed/documents`, or records themselves.
         records_format: What the rows of a file or data set are; see `format_names`.
         images: The folder of a foreign file's pictures. Without it, questions about pictures are
             left out where the format allows it.
@@ -79,10 +83,11 @@ def _records(
 ) -> Iterator[EditRecord]:
     if isinstance(records, str | Path):
         path = Path(records)
-        if str(records) == PEOPLE and not path.exists():
+        if str(records) in (PEOPLE, DOCUMENTS) and not path.exists():
             from medit_eval import testbed
 
-            return iter(testbed.people_records())
+            edits = testbed.people_records if records == PEOPLE else testbed.document_records
+            return iter(edits())
         if not path.exists():
             return _from_hub(str(records), records_format, images, split)
         if records_format == OWN:
@@ -113,7 +118,7 @@ def _own(path: Path) -> Iterator[EditRecord]:
         try:
             with pq.ParquetFile(file) as parquet:
                 for batch in parquet.iter_batches(batch_size=16):
-                    yield from OKEDIT.records(batch)
+                    yield from schema_of(batch.schema).records(batch)
         except InputError as error:
             raise InputError(error.reason, file=file, field=error.field) from None
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -164,7 +169,7 @@ def _from_dataset(dataset: Any, records_format: str, images: Path | None) -> Ite
     tables = dataset.with_format("arrow").iter(batch_size=16)
     if records_format == OWN:
         for table in tables:
-            yield from OKEDIT.records(table)
+            yield from schema_of(table.schema).records(table)
         return
     rows = (row for table in tables for row in table.to_pylist())
     yield from _foreign(enumerate(rows), records_format, images, "the data set")

@@ -48,6 +48,8 @@ class Metric:
 
     def applies(self, prediction: Prediction) -> bool:
         """Whether it judges this prediction at all."""
+        if prediction.axis == "document":  # whole documents have metrics of their own
+            return False
         if self.routed and prediction.routing is None:
             return False
         if self.kinds is not None and prediction.kind not in self.kinds:

@@ -1,7 +1,8 @@
 """Small models that truly know a small world, so that editing can be tried without downloads.
 
 `testbed/lm` knows the atlas's countries and a thousand invented people; `testbed/vlm` knows flags
-by sight as well. `testbed/people` are records that edit what `testbed/lm` knows.
+by sight as well. `testbed/people` are records that edit what `testbed/lm` knows, and
+`testbed/documents` the same with documents to be brought up to date.
 """
 
 from __future__ import annotations
@@ -13,13 +14,21 @@ from typing import TYPE_CHECKING
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
+    from medit_eval.testbed.documents import document_records
     from medit_eval.testbed.records import (
         covariance_corpus,
         covariance_pictures,
         people_records,
     )
 
-__all__ = ["MODELS", "covariance_corpus", "covariance_pictures", "path", "people_records"]
+__all__ = [
+    "MODELS",
+    "covariance_corpus",
+    "covariance_pictures",
+    "document_records",
+    "path",
+    "people_records",
+]
 
 MODELS = ("testbed/lm", "testbed/vlm")
 """The models that come with this package."""
@@ -50,4 +59,5 @@ def __getattr__(name: str) -> object:
     # Loaded at first use, so that a path costs nothing.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("medit_eval.testbed.records"), name)
+    home = "documents" if name == "document_records" else "records"
+    return getattr(import_module(f"medit_eval.testbed.{home}"), name)

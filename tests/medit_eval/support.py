@@ -171,14 +171,16 @@ class Switched(Remembering):
 class Scripted:
     """A model that gives scripted answers, and refuses prompts that hold `bad`."""
 
-    def __init__(self, answers: dict[str, str], bad: str = "#") -> None:
-        self.answers, self.bad = answers, bad
+    def __init__(self, answers: dict[str, str], bad: str = "#", places: int | None = None) -> None:
+        self.answers, self.bad, self.places = answers, bad, places
         self.batches: list[list[str]] = []
+        self.lengths: list[int] = []
 
     def generate(
         self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
     ) -> list[str]:
         self.batches.append([query.prompt for query in queries])
+        self.lengths.append(max_new_tokens)
         for query in queries:
             if self.bad in query.prompt:
                 raise InputError(f"cannot read {query.prompt!r}")
@@ -188,3 +190,6 @@ class Scripted:
         self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
     ) -> list[Likelihood]:
         return [Likelihood((len(a),), (-1.0,), ((len(a), 0),)) for a in answers]
+
+    def room(self, query: Query) -> int | None:
+        return None if self.places is None else self.places - len(query.prompt.split())

@@ -1,0 +1,227 @@
+"""Document scores of a run: what an editor wrote beside the unedited model, a copy and the gold."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from medit_eval.documents.rouge import similarity, words
+from medit_eval.documents.scores import STRICT, copy_input, gold, score_documents
+from medit_eval.documents.tracks import TRACKS, Track, one_line
+from medit_eval.metrics.matching import says
+from medit_eval.predictions import Prediction
+from medit_eval.statistics import Bootstrap
+from schemas.arrow import Schema
+from schemas.documents import Document, DocumentRecord, Version
+from schemas.records import EditRecord
+
+EDITED, UNEDITED, COPY, GOLD = "edited", "unedited", "copy input", "gold"
+
+OTHERS = "unchanged"
+"""The family of scores of documents that are to stay as they are."""
+
+KNOWN = "known"
+"""The family of scores of what the unedited model knows before the edit."""
+
+HEADLINE = (
+    *("additions_f1", "entities_precision", "entities_recall", "facts_recall", "removals"),
+    *("retention", "repetition"),
+)
+"""Strict metrics that are shown where not all are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDocument:
+    """A record's document, as a run folder keeps it.
+
+    Attributes:
+        record: Id of the record.
+        document: The document.
+    """
+
+    record: str
+    document: Document
+
+
+RUN_DOCUMENTS: Schema[RunDocument] = Schema("run_documents", 1, RunDocument)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One number about rewritten documents.
+
+    Attributes:
+        phase: When the model was asked; see `Prediction.phase`.
+        track: What it was shown: `parametric`, `retrieved` or `gold`. Tracks are not comparable.
+        output: Whose text is scored: `edited`, `unedited`, `copy input` or `gold`.
+        family: `strict`, `docmedit_compat`, `unchanged` for documents that are to stay, or `known`
+            for what the unedited model knows.
+        metric: The metric; see docs/document-metrics.md.
+        n: Values that the mean is over.
+        undefined: Values that are undefined, and so left out.
+        unasked: Documents that the model could not be asked about.
+        mean: The mean; NaN where nothing is defined.
+        ci_low: Lower end of the 95 % interval, by bootstrap over records.
+        ci_high: Upper end.
+    """
+
+    phase: str
+    track: str
+    output: str
+    family: str
+    metric: str
+    n: int
+    undefined: int
+    unasked: int
+    mean: float
+    ci_low: float
+    ci_high: float
+
+
+def documents_of(records: Iterable[EditRecord]) -> dict[str, Document]:
+    """The documents among records, by record."""
+    return {r.id: r.document for r in records if isinstance(r, DocumentRecord)}
+
+
+def document_rows(
+    predictions: Sequence[Prediction], documents: Mapping[str, Document], seed: int
+) -> tuple[DocumentRow, ...]:
+    """The scores of all documents that a run had rewritten; none where it had none.
+
+    Args:
+        predictions: What was asked.
+        documents: The documents by record.
+        seed: Seed of the bootstrap.
+    """
+    groups: dict[tuple[str, str, Track], list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        if prediction.axis == "document":
+            kind, _, track = prediction.kind.rpartition("_")
+            groups[prediction.phase, kind, _track(track)].append(prediction)
+    rows: list[DocumentRow] = []
+    for (phase, kind, track), asked in groups.items():
+        if kind == "rewrite":
+            rows += _rewritten(phase, track, asked, documents, seed)
+        else:
+            rows += _others(phase, kind, track, asked, seed)
+    if rows:
+        rows += _known(predictions, documents, seed)
+    order = [*TRACKS, ""]
+    return tuple(sorted(rows, key=lambda row: (row.phase, order.index(row.track))))
+
+
+def _rewritten(
+    phase: str,
+    track: Track,
+    asked: Sequence[Prediction],
+    documents: Mapping[str, Document],
+    seed: int,
+) -> Iterator[DocumentRow]:
+    """Scores of the article itself, for every text beside the editor's."""
+    whole = [p for p in asked if p.pre is not None and p.post is not None]
+    lines = [_on_one_line(documents[p.record]) for p in whole]
+    texts = {
+        EDITED: [p.post.generation if p.post else "" for p in whole],
+        UNEDITED: [p.pre.generation if p.pre else "" for p in whole],
+        COPY: [copy_input(document) for document in lines],
+        GOLD: [gold(document) for document in lines],
+    }
+    for output, written in texts.items():
+        table = score_documents(list(zip(lines, written, strict=True)), seed=seed)
+        for mean in table.means:
+            yield DocumentRow(
+                phase, track, output, mean.family, mean.metric, mean.n, mean.undefined,
+                len(asked) - len(whole), mean.mean, mean.ci_low, mean.ci_high,
+            )  # fmt: skip
+
+
+def _others(
+    phase: str, kind: str, track: Track, asked: Sequence[Prediction], seed: int
+) -> Iterator[DocumentRow]:
+    """How far other documents stay as they are, and as the unedited model writes them."""
+    whole = [p for p in asked if p.pre is not None and p.post is not None]
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for prediction in whole:
+        text = words(prediction.answers[0])
+        before, after = (
+            words(output.generation) if output else []
+            for output in (prediction.pre, prediction.post)
+        )
+        name = kind.removeprefix("rewrite_")
+        found[EDITED, f"{name}_like_the_unedited"].append(similarity(before, after))
+        for output, written in ((EDITED, after), (UNEDITED, before), (COPY, text)):
+            found[output, f"{name}_like_the_document"].append(similarity(text, written))
+    owners = [prediction.record for prediction in whole]
+    for (output, metric), values in found.items():
+        yield _line(phase, track, output, OTHERS, metric, owners, values,
+                    len(asked) - len(whole), seed)  # fmt: skip
+
+
+def _known(
+    predictions: Sequence[Prediction], documents: Mapping[str, Document], seed: int
+) -> Iterator[DocumentRow]:
+    """How many of the facts, old and new, the unedited model says before the edit."""
+    phases = list(dict.fromkeys(p.phase for p in predictions))
+    asked = [
+        p for p in predictions
+        if p.phase == phases[-1] and p.axis == "reliability" and p.record in documents
+    ]  # fmt: skip
+    for metric, answers in (("new_fact", "answers"), ("old_fact", "answers_pre_edit")):
+        judged = [p for p in asked if p.pre is not None and getattr(p, answers)]
+        values = [
+            float(says(p.pre.generation if p.pre else "", getattr(p, answers))) for p in judged
+        ]
+        owners = [prediction.record for prediction in judged]
+        yield _line("", "", UNEDITED, KNOWN, metric, owners, values,
+                    len(asked) - len(judged), seed)  # fmt: skip
+
+
+def _line(
+    phase: str,
+    track: str,
+    output: str,
+    family: str,
+    metric: str,
+    owners: Sequence[str],
+    values: Sequence[float],
+    unasked: int,
+    seed: int,
+) -> DocumentRow:
+    places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
+    held = [
+        (places[owner], value)
+        for owner, value in zip(owners, values, strict=True)
+        if not math.isnan(value)
+    ]
+    estimate = Bootstrap(len(places), seed).estimate(
+        [owner for owner, _ in held], [value for _, value in held]
+    )
+    return DocumentRow(
+        phase, track, output, family, metric, len(held), len(values) - len(held), unasked,
+        estimate.mean, *estimate.interval,
+    )  # fmt: skip
+
+
+def is_headline(row: DocumentRow) -> bool:
+    """Whether a row is shown where not all are."""
+    return row.family in (OTHERS, KNOWN) or (row.family == STRICT and row.metric in HEADLINE)
+
+
+def _on_one_line(document: Document) -> Document:
+    """The document as a model reads and writes it: without line breaks, hence without offsets."""
+
+    def version(found: Version) -> Version:
+        return replace(found, text=one_line(found.text), mentions=())
+
+    facts = tuple(
+        replace(f, statement_old=f.statement_old and one_line(f.statement_old))
+        for f in document.facts
+    )
+    before, after = version(document.before), version(document.after)
+    return replace(document, before=before, after=after, facts=facts)
+
+
+def _track(name: str) -> Track:
+    return next(track for track in TRACKS if track == name)
