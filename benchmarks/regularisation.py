@@ -23,10 +23,10 @@ from medit_eval import Report
 from medit_eval.summary import metric_of
 from schemas.progress import Bars
 
-MEMIT_WEIGHTS = (10.0, 100.0, 1000.0, 10_000.0, 100_000.0)
+MEMIT_WEIGHTS = (10.0, 300.0, 1000.0, 2000.0, 4000.0)
 """λ, the weight of the covariance."""
 
-ALPHAEDIT_THRESHOLDS = (0.001, 0.003, 0.01, 0.03, 0.1)
+ALPHAEDIT_THRESHOLDS = (0.003, 0.005, 0.01, 0.03, 0.1)
 """Share of the covariance's energy that the null space may hold."""
 
 PICTURE = "regularisation.png"

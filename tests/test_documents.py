@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 import os
 import re
@@ -118,6 +119,42 @@ def test_the_table_of_editors_is_pasted_from_their_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_the_table_of_rewritten_documents_is_pasted_from_their_runs(tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("<!-- score_documents: begin -->\nold\n<!-- score_documents: end -->\n")
+    command = [sys.executable, "-m", "benchmarks.score_documents", "--write", str(page)]
+    command += ["--limit", "3", "--editors", "none,scr", "--runs", str(tmp_path / "runs")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert "old" not in lines
+    texts = [line.split(" | ")[1] for line in lines if line.startswith("| ")][1:]
+    assert texts == ["copy input", "gold", "unedited", "scr"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_counts_and_speed_of_dumps_are_pasted(tmp_path: Path) -> None:
+    write_dumps(tmp_path)
+    page = tmp_path / "page.md"
+    names = ("count_docmedit", "build_docmedit")
+    page.write_text("".join(f"<!-- {n}: begin -->\nold\n<!-- {n}: end -->\n" for n in names))
+    dumps = [str(tmp_path / f"enwiki-{day}.xml.bz2") for day in ("20200611", "20211213")]
+    for command in (
+        ["benchmarks.count_docmedit", *dumps],
+        ["benchmarks.build_docmedit", "--pages", "100", "--large", "200", "--rounds", "1"],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", *command, "--write", str(page)],
+            cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+    text = page.read_text(encoding="utf-8")
+    assert "old\n" not in text
+    assert "| with a newly linked entity | 12 | 1 |" in text
+    assert "plain mwxml" in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_curves_over_regularisation_are_pasted_and_drawn(tmp_path: Path) -> None:
     page = tmp_path / "results.md"
     page.write_text("<!-- regularisation: begin -->\nold\n<!-- regularisation: end -->\n")
@@ -144,6 +181,7 @@ def test_the_table_of_the_testbed_is_what_training_measured(tmp_path: Path) -> N
 
 def write_inputs(folder: Path) -> None:
     """The files that the README's commands name."""
+    write_dumps(folder)
     numbers = ("one", "two", "three", "four", "five", "six", "seven")
     rows = [
         {
@@ -177,3 +215,21 @@ def write_inputs(folder: Path) -> None:
     images.mkdir(parents=True)
     for i in range(6):
         (images / f"COCO_val2014_{i:012d}.jpg").write_bytes(make_image(i).bytes)
+
+
+def write_dumps(folder: Path) -> None:
+    """Two snapshots of a wiki with one article, which is brought up to date."""
+    head = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">
+<siteinfo><dbname>enwiki</dbname><case>first-letter</case>
+<namespaces><namespace key="0" case="first-letter" /></namespaces></siteinfo>"""
+    page = """<page><title>Acme</title><ns>0</ns><id>1</id><revision><id>{id}</id>
+<timestamp>{date}T00:00:00Z</timestamp><text>{text}</text></revision></page></mediawiki>"""
+    texts = {
+        ("2020-06-01", "enwiki-20200611"): "Acme is a company. It makes [[boat]]s.",
+        ("2021-12-01", "enwiki-20211213"): (
+            "Acme is a company. It makes [[boat]]s. Its head office is in [[Rome]]."
+        ),
+    }
+    for number, ((date, name), text) in enumerate(texts.items(), start=1):
+        dump = head + page.format(id=number, date=date, text=text)
+        (folder / f"{name}.xml.bz2").write_bytes(bz2.compress(dump.encode()))
