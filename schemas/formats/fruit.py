@@ -354,7 +354,7 @@ def render(record: EditRecord, images: ImageSink) -> dict[str, Any]:
     context = " ".join(f"({number}) {line}" for number, line in enumerate(lines))
     numbered = " ".join(f"[{number}] {text}" for number, text in enumerate(before))
     return {
-        "id": [document.page_id] if document.page_id else [],
+        "id": [document.page_id or _slug(document.title)],
         "title": [_slug(document.title)],
         "inputs": f"{numbered} {CONTEXT} {context}",
         "targets": " ".join(_targets(document, before, lines)),

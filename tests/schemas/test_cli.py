@@ -106,7 +106,7 @@ def test_show_as_a_table():
 def test_show_of_an_unknown_schema():
     result = python("-m", "schemas", "show", "nope")
     assert result.returncode == 2
-    assert result.stderr == "error: there is no schema 'nope'; known are okedit\n"
+    assert result.stderr == "error: there is no schema 'nope'; known are okedit, docmedit\n"
 
 
 def test_help_loads_nothing_heavy():

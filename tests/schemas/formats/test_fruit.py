@@ -169,7 +169,7 @@ def own_record() -> DocumentRecord:
 def test_an_own_record_fills_every_field() -> None:
     row = fruit_row(own_record())
     assert tuple(row) == FIELDS
-    assert row["id"] == ["r1"]
+    assert row["id"] == ["Ida_Tarn"]
     assert row["title"] == ["Ida_Tarn"]
     line = "Norland_Foods INTRODUCTION Ida Tarn works for Norland Foods."
     assert row["inputs"] == (
