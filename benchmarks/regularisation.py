@@ -23,7 +23,7 @@ from medit_eval import Report
 from medit_eval.summary import metric_of
 from schemas.progress import Bars
 
-MEMIT_WEIGHTS = (10.0, 300.0, 1000.0, 2000.0, 4000.0)
+MEMIT_WEIGHTS = (300.0, 1000.0, 2000.0, 4000.0)
 """λ, the weight of the covariance."""
 
 ALPHAEDIT_THRESHOLDS = (0.003, 0.005, 0.01, 0.03, 0.1)
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="MEMIT and AlphaEdit over their regularisation.")
     parser.add_argument("--limit", type=int, default=100, help="people to edit")
     parser.add_argument("--batch-size", type=int, default=10)
-    parser.add_argument("--points", type=int, default=len(MEMIT_WEIGHTS), help="per method")
+    parser.add_argument("--points", type=int, default=len(ALPHAEDIT_THRESHOLDS), help="per method")
     parser.add_argument("--runs", type=Path, default=Path("runs/regularisation"))
     parser.add_argument("--write", type=Path, help="file with the markers to paste between")
     args = parser.parse_args()
@@ -98,20 +98,27 @@ def _table(points: list[tuple[str, str, Report]]) -> str:
 
 
 def _draw(points: list[tuple[str, str, Report]], path: Path) -> None:
-    """A curve per method: reliability against locality, both at the end."""
+    """A curve per method: reliability and generality against locality, all at the end."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6, 4.2), layout="constrained")
-    for editor, mark in (("memit", "o-"), ("alphaedit", "s-")):
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
+    # Labels on the side where the other method's curve is not.
+    for editor, mark, offset, side in (
+        ("memit", "o-", -6, "right"),
+        ("alphaedit", "s-", 6, "left"),
+    ):
         of_editor = [(name, _values(report)) for who, name, report in points if who == editor]
-        axes.plot([v[3] for _, v in of_editor], [v[1] for _, v in of_editor], mark, label=editor)
-        for name, (_, reliability, _, locality) in of_editor:
-            axes.annotate(name, (locality, reliability), xytext=(4, 4),
-                          textcoords="offset points", fontsize=7)  # fmt: skip
-    axes.set(xlabel="locality at the end", ylabel="reliability at the end",
-             xlim=(0, 1.02), ylim=(0, 1.05))  # fmt: skip
-    axes.grid(alpha=0.3)
-    axes.legend()
+        localities = [values[3] for _, values in of_editor]
+        for panel, place in zip(panels, (1, 2), strict=True):
+            panel.plot(localities, [values[place] for _, values in of_editor], mark, label=editor)
+        for name, values in of_editor:
+            panels[1].annotate(name, (values[3], values[2]), xytext=(offset, 0), fontsize=7,
+                               ha=side, va="center", textcoords="offset points")  # fmt: skip
+    for panel, name in zip(panels, ("reliability", "generality"), strict=True):
+        panel.set(xlabel="locality at the end", title=f"{name} at the end", ylim=(0, 1.05))
+        panel.margins(x=0.25)
+        panel.grid(alpha=0.3)
+    panels[0].legend()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
