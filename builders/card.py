@@ -77,6 +77,8 @@ def render_card(
         split=manifest.split,
         schema=schema,
         source=_facts(manifest.source),
+        source_name=str(manifest.source.get("name") or ""),
+        language=str(manifest.source.get("language") or "en"),
         title=manifest.source.get("title") or manifest.source.get("name") or "its source",
         as_of=manifest.source.get("as_of"),
         licence=licence,

@@ -57,7 +57,7 @@ class Source(Protocol):
     def context(self) -> dict[str, Any]:
         """What all workers need to know of the whole source, as JSON; called after `ingest`.
 
-        `counts`, an object of numbers, goes into manifest and card as well.
+        `counts`, an object of numbers, and `language`, a tag, go into manifest and card as well.
         """
         ...
 

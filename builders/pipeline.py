@@ -177,8 +177,7 @@ def _ingest(
         )
         raise InputError(f"the source gives no rows{why}")
     context = build.source.context()
-    if counts := context.get("counts"):
-        source = {**source, "counts": counts}
+    source |= {name: context[name] for name in ("counts", "language") if context.get(name)}
     plan = {
         "fingerprint": fingerprint,
         "shards": shards,

@@ -210,14 +210,21 @@ def write_documents(root: Path, documents: Mapping[str, Document]) -> None:
     write_parquet(documents_path(root), RUN_DOCUMENTS.table(rows))
 
 
-def read_documents(root: Path) -> dict[str, Document]:
-    """The documents of a run's records; nothing where no file is.
+def read_documents(root: Path, manifest: RunManifest) -> dict[str, Document]:
+    """The documents of a run's records; nothing where it has none.
 
     Raises:
-        InputError: If the file is damaged or holds something else.
+        InputError: If the file is missing, damaged, or holds something else than the run wrote.
     """
+    count = manifest.arguments.get("document_count", 0)
     path = documents_path(root)
-    rows = read_part(path, RUN_DOCUMENTS) if path.is_file() else []
+    if not count:
+        return {}
+    if not path.is_file():
+        raise InputError(f"is not there, though the run has {count} documents", file=path)
+    rows = read_part(path, RUN_DOCUMENTS)
+    if len(rows) != count:
+        raise InputError(f"holds {len(rows)} documents; the run has {count}", file=path)
     return {row.record: row.document for row in rows}
 
 

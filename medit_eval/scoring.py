@@ -158,7 +158,7 @@ def score(
     needs = {need for metric in chosen for need in metric.needs} | run.needs()
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
     continued = "continuation" in needs
-    name = identity(lm)
+    name, documents = identity(lm), documents_of(found)
     manifest = RunManifest(
         run_version=VERSION,
         arguments={
@@ -176,6 +176,7 @@ def score(
             "needs": sorted(needs),
             "memory_sizes": list(memory_sizes),
             "seed": seed,
+            **({"document_count": len(documents)} if documents else {}),
         },
         reporting={
             "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
@@ -191,7 +192,6 @@ def score(
     )
     with run.locked():
         manifest = run.begin(manifest)
-        documents = documents_of(found)
         if documents and run.root is not None:
             write_documents(run.root, documents)
         if not manifest.complete:
@@ -258,8 +258,8 @@ def rescore(
         known = {metric.name for metric in METRICS}
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
     return _report(
-        predictions, read_diagnostics(root), read_documents(root), _metrics(wanted, judge), judge,
-        manifest, root, progress or Quiet(),
+        predictions, read_diagnostics(root), read_documents(root, manifest),
+        _metrics(wanted, judge), judge, manifest, root, progress or Quiet(),
     )  # fmt: skip
 
 

@@ -130,3 +130,11 @@ class DocumentRecord(EditRecord):
     """
 
     document: Document = field(kw_only=True)
+
+
+def told(fact: Fact) -> str:
+    """A fact as it is shown: its sentence, behind its page's title where it does not say the new.
+
+    A sentence of another page may say "he", and mean whom the page is about.
+    """
+    return fact.text if fact.object in fact.text else f"{fact.page}: {fact.text}"

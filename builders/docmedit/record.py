@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from builders.docmedit.draft import Asked, Draft, Kept
 from builders.seeds import content_id
-from schemas.documents import Document, DocumentRecord, Fact
+from schemas.documents import Document, DocumentRecord, Fact, told
 from schemas.records import Axis, EditRequest, Expectation, Probe, Provenance, Sample
 from schemas.rules import normalised
 
@@ -85,7 +85,7 @@ def _request(
         target_true=fact.object_old,
         positives=tuple(Sample("rephrase", text, None, fact.object) for text in rephrasings),
         negatives=tuple(Sample(one.kind, one.prompt, None, one.answer) for one in negatives),
-        facts=(fact.text,),
+        facts=(told(fact),),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,11 @@ class Relations:
 
     def admit(self, triple: Triple) -> bool:
         """Whether a triple has a relation of the list; case and underscores do not matter."""
-        return not self.names or _key(triple.relation) in {_key(name) for name in self.names}
+        return not self.names or _key(triple.relation) in self._keys
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(map(_key, self.names))
 
 
 @dataclass(frozen=True)

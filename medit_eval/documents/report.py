@@ -97,7 +97,7 @@ def document_rows(
     """
     groups: dict[tuple[str, str, Track], list[Prediction]] = defaultdict(list)
     for prediction in predictions:
-        if prediction.axis == "document":
+        if prediction.axis == "document" and prediction.record in documents:
             kind, _, track = prediction.kind.rpartition("_")
             groups[prediction.phase, kind, _track(track)].append(prediction)
     rows: list[DocumentRow] = []
@@ -169,13 +169,15 @@ def _known(
         if p.phase == phases[-1] and p.axis == "reliability" and p.record in documents
     ]  # fmt: skip
     for metric, answers in (("new_fact", "answers"), ("old_fact", "answers_pre_edit")):
-        judged = [p for p in asked if p.pre is not None and getattr(p, answers)]
+        said = [p for p in asked if p.pre is not None]
         values = [
-            float(says(p.pre.generation if p.pre else "", getattr(p, answers))) for p in judged
-        ]
-        owners = [prediction.record for prediction in judged]
+            float(says(p.pre.generation if p.pre else "", getattr(p, answers)))
+            if getattr(p, answers) else math.nan
+            for p in said
+        ]  # fmt: skip
+        owners = [prediction.record for prediction in said]
         yield _line("", "", UNEDITED, KNOWN, metric, owners, values,
-                    len(asked) - len(judged), seed)  # fmt: skip
+                    len(asked) - len(said), seed)  # fmt: skip
 
 
 def _line(

@@ -94,9 +94,7 @@ class _Judgement:
         self.recogniser = recogniser
         self.extractor = extractor
         self.evidence = "\n".join(
-            part
-            for fact in document.facts
-            for part in (fact.page, fact.section, fact.text, fact.object)
+            part for fact in document.facts for part in (fact.page, fact.text)
         )
         language = document.language
         self.old = sentences(document.before.text, language)
@@ -105,7 +103,11 @@ class _Judgement:
         self.given = additions(document.before.text, output, language)
         self.gold_entities = self._new_entities(document.after.text)
         self.given_entities = self._new_entities(output)
-        self.facts = [fact for fact in document.facts if _states(self.gold, fact)]
+        self.facts = [
+            fact
+            for fact in document.facts
+            if _states(self.gold, fact) and self._supported(fact.object)
+        ]
 
     def score(self) -> DocumentScore:
         unchanged = [sentence for sentence in self.old if holds(self.after, sentence)]

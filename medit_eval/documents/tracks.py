@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from schemas.documents import Document
+from schemas.documents import Document, told
 
 Track = Literal["parametric", "retrieved", "gold"]
 """What stands in front of the model: the article alone; what a search for it found; the facts."""
@@ -16,15 +16,15 @@ TRACKS: tuple[Track, ...] = get_args(Track)
 RETRIEVED = 5
 """Sentences of a search that are shown, as many as DocMEdit's prompts hold."""
 
-MOST_TOKENS = 1024
+MOST_TOKENS = 2048
 """Tokens of a rewritten article, at most."""
+
+SPARE_TOKENS = 256
+"""Tokens that an article may grow by, beside one for every character that is shown."""
 
 _HEAD = "Document: {document}\n"
 _FACTS = "Facts: {facts}\n"
 _TAIL = "Updated document:"
-
-_CHARACTERS_PER_TOKEN = 2.0
-"""Fewer than any usual tokenizer's, so that a limit cuts off nothing but endless repetition."""
 
 
 def prompt(text: str, facts: Sequence[str] = ()) -> str:
@@ -38,12 +38,16 @@ def prompts(document: Document) -> Iterator[tuple[Track, str]]:
     yield "parametric", prompt(document.before.text)
     if found := document.retrieved[:RETRIEVED]:
         yield "retrieved", prompt(document.before.text, found)
-    yield "gold", prompt(document.before.text, [fact.text for fact in document.facts])
+    yield "gold", prompt(document.before.text, [told(fact) for fact in document.facts])
 
 
 def limit(asked: str) -> int:
-    """Tokens that an answer may have: as many as the prompt surely has, in steps of 64."""
-    return min(MOST_TOKENS, 64 * math.ceil(len(asked) / _CHARACTERS_PER_TOKEN / 64))
+    """Tokens that an answer may have, in steps of 64.
+
+    A token is at least a character, so nothing is cut off but what goes on without end, and
+    articles that become far longer than they were.
+    """
+    return min(MOST_TOKENS, 64 * math.ceil((len(asked) + SPARE_TOKENS) / 64))
 
 
 def one_line(text: str) -> str:

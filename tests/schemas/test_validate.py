@@ -200,7 +200,8 @@ def test_a_schema_of_another_version(tmp_path: Path):
     table = OKEDIT.table([make_record()])
     table = table.replace_schema_metadata({**table.schema.metadata, b"medit": claim})
     finding = only(validate(write_table(tmp_path / "x.parquet", table)))
-    assert finding.reason == "claims the schema 'okedit', version 99; known are okedit 1, docmedit 1"
+    known = "okedit 1, docmedit 1"
+    assert finding.reason == f"claims the schema 'okedit', version 99; known are {known}"
 
 
 def test_a_truncated_file_is_a_finding_and_the_others_are_read(dataset: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pandas as pd
 import pytest
 
 import medit_eval
+from editors.lm import LM
 from editors.prompts import Query
-from medit_eval import Report
+from medit_eval import Report, testbed
 from medit_eval.asking import Settings, ask
 from medit_eval.documents import tracks
-from medit_eval.documents.report import COPY, EDITED, GOLD, UNEDITED
+from medit_eval.documents.report import COPY, EDITED, GOLD, UNEDITED, document_rows
 from medit_eval.questions import Question, slots
 from medit_eval.testbed import document_records
 from schemas.errors import InputError
@@ -76,7 +78,7 @@ def test_a_document_is_written_as_long_as_there_is_room() -> None:
     assert first.output is not None
     assert first.output.generation == "as it was"
     assert first.output.ids == ()
-    assert model.lengths == [224]
+    assert model.lengths == [224]  # in steps of 32
     assert second.failure == "the model has room for 50 tokens behind the document, too few"
 
 
@@ -138,14 +140,53 @@ def test_a_run_with_documents_is_reported_again_from_its_files(run: tuple[Report
 
 
 def test_damaged_documents_of_a_run_are_told(run: tuple[Report, Path], tmp_path: Path) -> None:
-    import shutil
-
     _, out = run
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     (copy / "documents.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"documents\.parquet"):
         medit_eval.rescore(copy)
+
+
+def test_missing_documents_of_a_run_are_told(run: tuple[Report, Path], tmp_path: Path) -> None:
+    _, out = run
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    (copy / "documents.parquet").unlink()
+    with pytest.raises(InputError, match="is not there, though the run has 4 documents"):
+        medit_eval.rescore(copy)
+
+
+def test_what_is_known_is_counted_over_those_who_were_asked(run: tuple[Report, Path]) -> None:
+    report, _ = run
+    known = rows(report, family="known")
+    assert list(known["unasked"]) == [0, 0]
+    without_old = [replace(p, answers_pre_edit=()) for p in report.raw]
+    documents = {r.id: r.document for r in document_records(4)}
+    (old,) = [r for r in document_rows(without_old, documents, 0) if r.metric == "old_fact"]
+    assert (old.n, old.unasked) == (0, 0)
+    assert old.undefined == next(iter(known["n"]))
+
+
+def test_a_document_question_without_a_document_is_left_out() -> None:
+    assert document_rows([], {}, 0) == ()
+
+
+def test_no_gold_is_longer_than_it_may_be() -> None:
+    lm = LM.load(testbed.path("testbed/lm"))
+    for record in document_records(30):
+        gold = lm.encoder.target_ids(Query("x"), record.document.after.text)
+        for _, text in tracks.prompts(record.document):
+            assert len(gold) < tracks.limit(text)
+
+
+def test_a_sentence_that_does_not_name_what_is_new_stands_behind_its_page() -> None:
+    document = make_document()
+    he = replace(
+        document.facts[0], text="She leads it now.", page="Sundal", passage=None, start=None
+    )
+    shown = dict(tracks.prompts(replace(document, facts=(he,))))
+    assert "Facts: Sundal: She leads it now.\n" in shown["gold"]
 
 
 def test_the_table_shows_tracks_apart(run: tuple[Report, Path]) -> None:
