@@ -17,9 +17,8 @@ import datetime
 import errno
 import functools
 import hashlib
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ import pyarrow.parquet as pq
 from builders import output
 from builders.definition import Build, OpenRecipe, Row, versions
 from builders.executor import Call, Executor, apart
+from builders.rejects import SCHEMA as REJECTS
+from builders.rejects import RejectLog, gathered
 from builders.shards import ShardJob, open_worker, through_steps
 from builders.steps import Reject
 from builders.tally import Tally
@@ -142,7 +143,7 @@ def _ingest(
         return read_json(work.plan_path)
     # Now, so that the manifest names what was read, even if a file changes under the build.
     source = build.source.describe()
-    rejects: list[Reject] = []
+    rejects = RejectLog(work.rejects)
     seen: set[int] = set()
     rows: list[dict[str, Any]] = []
     shards = total = 0
@@ -156,13 +157,13 @@ def _ingest(
         for item in build.source.ingest(work.spool):
             tick(1)
             if isinstance(item, Reject):
-                rejects.append(item)
+                rejects.add(item)
                 continue
             # A number instead of the id: it is all that grows with the source.
             key = int.from_bytes(hashlib.sha256(item.id.encode()).digest()[:8])
             if key in seen:
                 reason = "has the same id or content as an earlier row"
-                rejects.append(Reject(item.row, item.id, "ingest", "duplicate", "id", reason))
+                rejects.add(Reject(item.row, item.id, "ingest", "duplicate", "id", reason))
                 continue
             seen.add(key)
             rows.append({"row": item.row, "id": item.id, "fields": item.fields})
@@ -172,10 +173,11 @@ def _ingest(
     if rows:
         spool()
     if not shards:
-        why = (
-            f": every row was rejected, the first because it {rejects[0].reason}" if rejects else ""
-        )
+        why = ""
+        if rejects.first is not None:
+            why = f": every row was rejected, the first because it {rejects.first.reason}"
         raise InputError(f"the source gives no rows{why}")
+    rejects.flush()
     context = build.source.context()
     source |= {name: context[name] for name in ("counts", "language") if context.get(name)}
     plan = {
@@ -184,7 +186,6 @@ def _ingest(
         "rows": total,
         "source": source,
         "context": context,
-        "rejects": [asdict(reject) for reject in rejects],
         "started": _now(),
     }
     write_json(work.plan_path, plan)
@@ -224,19 +225,6 @@ def _finished(layout: Layout, work: WorkDir, shard: int) -> dict[str, Any] | Non
     return summary if path.is_file() and sha256_of(path) == summary["sha256"] else None
 
 
-_REJECT_SCHEMA = pa.schema(
-    {
-        "row": pa.int64(),
-        "id": pa.string(),
-        "step": pa.string(),
-        "rule": pa.string(),
-        "column": pa.string(),
-        "reason": pa.string(),
-    }
-)
-"""Columns of `rejects.parquet`: the fields of `Reject`."""
-
-
 def _finish(
     build: Build[Any],
     layout: Layout,
@@ -247,17 +235,16 @@ def _finish(
     call: Call,
 ) -> Outcome:
     tally, report = Tally(), Report()
-    rejects = list(plan["rejects"])
     for summary in summaries:
         tally.merge(Tally.from_json(summary["tally"]))
         report.checks.update(summary["checks"])
-        rejects.extend(summary["rejects"])
-    rejects.sort(key=lambda reject: reject["row"])
+    later = (reject for summary in summaries for reject in summary["rejects"])
+    rejects = gathered(work.rejects, later)
     report.records = tally.totals["records"]
     if not report.records:
-        first = rejects[0]
+        (first,) = rejects.slice(0, 1).to_pylist()
         raise InputError(
-            f"no record is left: all {len(rejects)} rows were rejected, "
+            f"no record is left: all {rejects.num_rows} rows were rejected, "
             f"the first because {first['column']} {first['reason']}"
         )
     with progress.phase("checking the data set", None):
@@ -265,7 +252,7 @@ def _finish(
         report.merge(call(run_suite, stats, build.rules))
     output.tidy(layout, build.split, plan["shards"])  # workers of a killed run may end after it
     write_json(layout.validation, report.to_json())
-    write_parquet(layout.rejects, pa.Table.from_pylist(rejects, schema=_REJECT_SCHEMA))
+    write_parquet(layout.rejects, rejects.cast(REJECTS))
     source = dict(plan["source"])
     notes = tuple(source.pop("notes", ()))
     manifest = Manifest(
@@ -278,7 +265,7 @@ def _finish(
         arguments={**build.arguments, "fingerprint": plan["fingerprint"]},
         generators=build.generators,
         rules=build.rules,
-        counts=tally.counts(Counter(reject["rule"] for reject in rejects)),
+        counts=tally.counts(_by_value(rejects["rule"])),
         shards=tuple(
             ShardEntry(**{k: s[k] for k in ("path", "records", "bytes", "sha256")})
             for s in summaries
@@ -294,6 +281,11 @@ def _finish(
     manifest = Manifest(**{**vars(manifest), "files": files})
     manifest.write(layout.root)
     return Outcome(manifest, report)
+
+
+def _by_value(column: pa.ChunkedArray) -> dict[str, int]:
+    counts = column.cast(pa.string()).value_counts()
+    return dict(zip(*(counts.field(n).to_pylist() for n in ("values", "counts")), strict=True))
 
 
 def _here(call: Callable[..., Any], *arguments: Any) -> Any:

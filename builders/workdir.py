@@ -3,6 +3,7 @@
 ```
 OUT/.work/lock            held by the running process
 OUT/.work/plan.json       what is being built; written when the input is split
+OUT/.work/rejects/        rows that the source left out, in parts
 OUT/.work/input/N.jsonl   the rows of shard N
 OUT/.work/spool/          files that belong to the rows
 OUT/.work/stats/N.parquet statistics of shard N's records
@@ -47,6 +48,11 @@ class WorkDir:
     def spool(self) -> Path:
         """Where files that belong to the rows are."""
         return self.root / "spool"
+
+    @property
+    def rejects(self) -> Path:
+        """Where the rows are that the source left out."""
+        return self.root / "rejects"
 
     def stats(self, shard: int) -> Path:
         """Where a shard's statistics are."""

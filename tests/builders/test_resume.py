@@ -353,7 +353,7 @@ def test_the_work_folder_holds_nothing_but_what_is_documented(tmp_path: Path):
         build_toy(toy_build(flaws=FLAWS, hooks=hooks), tmp_path / "out")
     work = tmp_path / "out/.work"
     assert {path.name for path in work.iterdir()} == {
-        "lock", "plan.json", "input", "spool", "stats", "done",
+        "lock", "plan.json", "rejects", "input", "spool", "stats", "done",
     }  # fmt: skip
     summary = json.loads((work / "done/00001.json").read_text())
     assert summary["rows"] == 5
