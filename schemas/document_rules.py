@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from schemas.documents import Document, DocumentRecord, Version
 from schemas.findings import Finding
-from schemas.rules import MAX_QUESTION, Problem, forbidden, quoted
+from schemas.rules import MAX_QUESTION, Problem, forbidden, normalised, quoted
 
 DocumentRule = Callable[[DocumentRecord], Iterator[Problem]]
 
@@ -79,6 +79,18 @@ def facts_are_requested(record: DocumentRecord) -> Iterator[Problem]:
         seen.add(fact.id)
 
 
+def requests_can_be_told_apart(record: DocumentRecord) -> Iterator[Problem]:
+    """No two requests ask the same, and a request's subject stands in its prompt."""
+    seen: dict[str, int] = {}
+    for i, request in enumerate(record.requests):
+        column, asked = f"requests[{i}]", normalised(request.prompt)
+        if asked in seen:
+            yield f"{column}.prompt", f"is {quoted(request.prompt)}, like that of {seen[asked]}"
+        seen.setdefault(asked, i)
+        if request.subject is not None and request.subject not in request.prompt:
+            yield f"{column}.subject", f"is {quoted(request.subject)}, not in the prompt"
+
+
 def facts_show_in_the_article(record: DocumentRecord) -> Iterator[Problem]:
     """What a fact says that is new stands in the article afterwards."""
     for i, fact in enumerate(record.document.facts):
@@ -118,6 +130,7 @@ DOCUMENT_RULES: tuple[DocumentRule, ...] = (
     document_changes,
     mentions_point_at_their_text,
     facts_are_requested,
+    requests_can_be_told_apart,
     facts_show_in_the_article,
     evidence_stands_in_its_page,
     old_statements_are_outdated,

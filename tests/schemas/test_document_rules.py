@@ -65,7 +65,27 @@ def test_breaking_a_rule_is_told(rule: str, column: str, reason: str, change: Ch
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.__name__ for rule in DOCUMENT_RULES} == {rule for rule, *_ in CASES}
+    cases = {rule for rule, *_ in CASES} | {"requests_can_be_told_apart"}
+    assert {rule.__name__ for rule in DOCUMENT_RULES} == cases
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ({"id": "f9"}, "like that of 0"),
+        ({"id": "f9", "prompt": "Eva Berg works for"}, "'Ada Berg', not in the prompt"),
+    ],
+)
+def test_requests_that_cannot_be_told_apart_are_told(second: dict[str, str], reason: str) -> None:
+    record = make_document_record()
+    (one,) = record.requests
+    both = replace(record, requests=(one, replace(one, **second)))
+    (finding,) = check_document(both)
+    assert (finding.rule, finding.column.split("[")[0]) == (
+        "requests_can_be_told_apart",
+        "requests",
+    )
+    assert reason in finding.reason
 
 
 def test_two_facts_with_one_id_are_told() -> None:
