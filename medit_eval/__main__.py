@@ -71,6 +71,9 @@ Metrics = Annotated[
 ]
 JudgeModel = Annotated[str | None, _option("Model that judges answers, behind an endpoint.", _HOW)]
 BaseUrl = Annotated[str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
+Recogniser = Annotated[
+    str | None, _option("spaCy pipeline for entities in documents; default: by form.", _HOW)
+]
 Device = Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)]
 Dtype = Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)]
 Seed = Annotated[int, _option("Everything random derives from it.", _RUN)]
@@ -108,6 +111,7 @@ def score(
     ] = 0.5,
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
+    recogniser: Recogniser = None,
     prompt_format: Annotated[
         FormatChoice, _option("How prompts are put to the model.", _MODEL)
     ] = FormatChoice.plain,
@@ -154,6 +158,7 @@ def score(
         max_new_tokens=max_new_tokens,
         measurable_from=measurable_from,
         judge=_judge(judge_model, base_url),
+        recogniser=recogniser,
         device=device,
         dtype=dtype,
         device_map=device_map,
@@ -170,6 +175,7 @@ def rescore(
     metrics: Metrics = None,
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
+    recogniser: Recogniser = None,
     everything: Everything = False,
 ) -> None:
     """Make the report of a run again from its files, without the model."""
@@ -180,6 +186,7 @@ def rescore(
         folder,
         metrics=_names(metrics),
         judge=_judge(judge_model, base_url),
+        recogniser=recogniser,
         progress=Bars(Console(stderr=True), "questions"),
     )
     _show(report, everything)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medit_eval.documents.entities import SpacyRecogniser
 from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.metrics import DEFAULT, METRICS, Metric
 from medit_eval.metrics.core import select
@@ -68,6 +69,7 @@ def score(
     max_new_tokens: int = 32,
     measurable_from: float = BAR,
     judge: Judge | None = None,
+    recogniser: str | None = None,
     device: str | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
@@ -104,6 +106,8 @@ def score(
         measurable_from: Share of portability questions that the unedited model must get right
             for a kind of them to be measurable.
         judge: The judging model, for the metric `judged`.
+        recogniser: The spaCy pipeline that finds entities in rewritten documents; they are found
+            by their form where none is named.
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
@@ -124,6 +128,8 @@ def score(
 
     progress = progress or Quiet()
     chosen = _metrics(metrics, judge)
+    if recogniser is not None:
+        SpacyRecogniser(recogniser)("")  # what is not installed shows before anything is asked
     found = load(
         records,
         records_format=records_format,
@@ -182,6 +188,7 @@ def score(
             "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
             "measurable_from": measurable_from,
             "judge": judge.model if judge else None,
+            "recogniser": recogniser,
         },
         versions=versions(),
         complete=False,
@@ -235,6 +242,7 @@ def rescore(
     *,
     metrics: Iterable[str | Metric] | None = None,
     judge: Judge | None = None,
+    recogniser: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Make the report of a run again from its files, without the model.
@@ -245,6 +253,7 @@ def rescore(
         run: The run folder.
         metrics: Metrics or their names; those of the run by default.
         judge: The judging model, for the metric `judged`.
+        recogniser: A spaCy pipeline, as in `score`; by default that of the run.
         progress: Shows how far it is.
 
     Raises:
@@ -252,6 +261,8 @@ def rescore(
     """
     root = Path(run)
     manifest = read_manifest(root)
+    if recogniser is not None:
+        manifest.reporting["recogniser"] = recogniser
     predictions = read_predictions(root, manifest)
     wanted = metrics
     if metrics is None:
@@ -287,7 +298,9 @@ def _report(
         seed=int(manifest.arguments["seed"]),
         bar=float(manifest.reporting["measurable_from"]),
     )
-    about_documents = document_rows(predictions, documents, int(manifest.arguments["seed"]))
+    about_documents = document_rows(
+        predictions, documents, int(manifest.arguments["seed"]), _recogniser(manifest, documents)
+    )
     report = Report(
         tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root, about_documents
     )
@@ -295,6 +308,11 @@ def _report(
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()
     return report
+
+
+def _recogniser(manifest: RunManifest, documents: Mapping[str, Document]) -> SpacyRecogniser | None:
+    name = manifest.reporting.get("recogniser")
+    return SpacyRecogniser(name) if name is not None and documents else None
 
 
 def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tuple[Metric, ...]:

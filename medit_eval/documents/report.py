@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medit_eval.documents.entities import Recogniser
 from medit_eval.documents.rouge import similarity, words
 from medit_eval.documents.scores import STRICT, copy_input, gold, score_documents
 from medit_eval.documents.tracks import TRACKS, Track, one_line
@@ -21,6 +22,9 @@ EDITED, UNEDITED, COPY, GOLD = "edited", "unedited", "copy input", "gold"
 
 OTHERS = "unchanged"
 """The family of scores of documents that are to stay as they are."""
+
+STATEMENTS = "statements"
+"""The family of probabilities of the old and new objects of facts, behind their prompts."""
 
 KNOWN = "known"
 """The family of scores of what the unedited model knows before the edit."""
@@ -56,8 +60,9 @@ class DocumentRow:
         phase: When the model was asked; see `Prediction.phase`.
         track: What it was shown: `parametric`, `retrieved` or `gold`. Tracks are not comparable.
         output: Whose text is scored: `edited`, `unedited`, `copy input` or `gold`.
-        family: `strict`, `docmedit_compat`, `unchanged` for documents that are to stay, or `known`
-            for what the unedited model knows.
+        family: `strict`, `docmedit_compat`, `unchanged` for documents that are to stay,
+            `statements` for the probabilities of old and new objects, or `known` for what the
+            unedited model knows.
         metric: The metric; see docs/document-metrics.md.
         n: Values that the mean is over.
         undefined: Values that are undefined, and so left out.
@@ -86,7 +91,10 @@ def documents_of(records: Iterable[EditRecord]) -> dict[str, Document]:
 
 
 def document_rows(
-    predictions: Sequence[Prediction], documents: Mapping[str, Document], seed: int
+    predictions: Sequence[Prediction],
+    documents: Mapping[str, Document],
+    seed: int,
+    recogniser: Recogniser | None = None,
 ) -> tuple[DocumentRow, ...]:
     """The scores of all documents that a run had rewritten; none where it had none.
 
@@ -94,6 +102,7 @@ def document_rows(
         predictions: What was asked.
         documents: The documents by record.
         seed: Seed of the bootstrap.
+        recogniser: Finds entities; by their form where it is None.
     """
     groups: dict[tuple[str, str, Track], list[Prediction]] = defaultdict(list)
     for prediction in predictions:
@@ -103,10 +112,11 @@ def document_rows(
     rows: list[DocumentRow] = []
     for (phase, kind, track), asked in groups.items():
         if kind == "rewrite":
-            rows += _rewritten(phase, track, asked, documents, seed)
+            rows += _rewritten(phase, track, asked, documents, seed, recogniser)
         else:
             rows += _others(phase, kind, track, asked, seed)
     if rows:
+        rows += _statements(predictions, documents, seed)
         rows += _known(predictions, documents, seed)
     order = [*TRACKS, ""]
     return tuple(sorted(rows, key=lambda row: (row.phase, order.index(row.track))))
@@ -118,6 +128,7 @@ def _rewritten(
     asked: Sequence[Prediction],
     documents: Mapping[str, Document],
     seed: int,
+    recogniser: Recogniser | None,
 ) -> Iterator[DocumentRow]:
     """Scores of the article itself, for every text beside the editor's."""
     whole = [p for p in asked if p.pre is not None and p.post is not None]
@@ -129,7 +140,7 @@ def _rewritten(
         GOLD: [gold(document) for document in lines],
     }
     for output, written in texts.items():
-        table = score_documents(list(zip(lines, written, strict=True)), seed=seed)
+        table = score_documents(list(zip(lines, written, strict=True)), recogniser, seed=seed)
         for mean in table.means:
             yield DocumentRow(
                 phase, track, output, mean.family, mean.metric, mean.n, mean.undefined,
@@ -157,6 +168,28 @@ def _others(
     for (output, metric), values in found.items():
         yield _line(phase, track, output, OTHERS, metric, owners, values,
                     len(asked) - len(whole), seed)  # fmt: skip
+
+
+def _statements(
+    predictions: Sequence[Prediction], documents: Mapping[str, Document], seed: int
+) -> Iterator[DocumentRow]:
+    """Probabilities of what facts said before and say now, behind the texts that are edited."""
+    by_phase: dict[str, list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        if prediction.kind == "edit" and prediction.record in documents:
+            by_phase[prediction.phase].append(prediction)
+    for phase, asked in by_phase.items():
+        whole = [p for p in asked if p.pre is not None and p.post is not None]
+        owners = [prediction.record for prediction in whole]
+        for metric, part in (("old", "rival_logprobs"), ("new", "logprobs")):
+            for output, side in ((EDITED, "post"), (UNEDITED, "pre")):
+                values = [_probability(getattr(getattr(p, side), part)) for p in whole]
+                yield _line(phase, "", output, STATEMENTS, f"{metric}_probability", owners, values,
+                            len(asked) - len(whole), seed)  # fmt: skip
+
+
+def _probability(logprobs: Sequence[float]) -> float:
+    return math.exp(sum(logprobs)) if logprobs else math.nan
 
 
 def _known(
@@ -208,7 +241,9 @@ def _line(
 
 def is_headline(row: DocumentRow) -> bool:
     """Whether a row is shown where not all are."""
-    return row.family in (OTHERS, KNOWN) or (row.family == STRICT and row.metric in HEADLINE)
+    return row.family in (OTHERS, KNOWN, STATEMENTS) or (
+        row.family == STRICT and row.metric in HEADLINE
+    )
 
 
 def _on_one_line(document: Document) -> Document:

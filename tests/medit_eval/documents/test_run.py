@@ -112,7 +112,9 @@ def test_copy_gold_and_unedited_stand_beside_the_editor(run: tuple[Report, Path]
         copied = rows(report, track=track, output=COPY, metric="facts_recall")
         assert list(best["mean"]) == [1.0]
         assert list(copied["mean"]) == [0.0]
-    assert set(report.documents["family"]) == {"strict", "docmedit_compat", "unchanged", "known"}
+    assert set(report.documents["family"]) == {
+        "strict", "docmedit_compat", "unchanged", "statements", "known",
+    }  # fmt: skip
 
 
 def test_the_testbed_reads_gold_facts(run: tuple[Report, Path]) -> None:
@@ -166,6 +168,33 @@ def test_what_is_known_is_counted_over_those_who_were_asked(run: tuple[Report, P
     (old,) = [r for r in document_rows(without_old, documents, 0) if r.metric == "old_fact"]
     assert (old.n, old.unasked) == (0, 0)
     assert old.undefined == next(iter(known["n"]))
+
+
+def test_probabilities_of_old_and_new_statements_stand_beside_those_before(
+    run: tuple[Report, Path],
+) -> None:
+    report, _ = run
+    found = rows(report, family="statements").set_index(["output", "metric"])["mean"]
+    assert found[UNEDITED, "old_probability"] > 0.5 > found[UNEDITED, "new_probability"]
+    assert found[EDITED, "new_probability"] > found[UNEDITED, "new_probability"]
+    assert found[EDITED, "old_probability"] < found[UNEDITED, "old_probability"]
+
+
+def test_a_spacy_pipeline_can_find_the_entities(run: tuple[Report, Path], tmp_path: Path) -> None:
+    import spacy
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler")
+    nlp.to_disk(tmp_path / "finds_nothing")
+    _, out = run
+    report = medit_eval.rescore(out, recogniser=str(tmp_path / "finds_nothing"))
+    recall = rows(report, track="gold", output=GOLD, metric="entities_recall")
+    assert list(recall["n"]) == [0]
+
+
+def test_a_spacy_pipeline_that_is_not_there_is_told_before_anything_is_asked() -> None:
+    with pytest.raises(InputError, match="no_such_pipeline"):
+        medit_eval.score("none", "testbed/lm", "testbed/documents", recogniser="no_such_pipeline")
 
 
 def test_a_document_question_without_a_document_is_left_out() -> None:
