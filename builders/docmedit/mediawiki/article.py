@@ -10,6 +10,7 @@ from builders.docmedit.mediawiki.marked import Marked, stacked
 from builders.docmedit.mediawiki.names import is_name, with_named
 from builders.docmedit.mediawiki.sentences import Alignment, Sentence, align, split
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Side, Store
+from builders.docmedit.mediawiki.templates import WikitextError, reading
 from builders.docmedit.mediawiki.titles import Titles
 from builders.steps import Problem
 from schemas.documents import Mention
@@ -72,7 +73,7 @@ class Reader:
             WikitextError: If it is longer than any page of MediaWiki's.
         """
         if entry.size > MAX_PAGE:
-            raise wikitext.WikitextError(
+            raise WikitextError(
                 f"has {entry.size:,} bytes, more than the {MAX_PAGE:,} that MediaWiki saves"
             )
         return self.store.text(entry)
@@ -89,6 +90,16 @@ class Reader:
         )
         return [p for p in paragraphs if any(map(str.isalnum, p.text))]
 
+    def row(self, raw: str, side: Side, own: str) -> Marked:
+        """A row of a table as plain text, links resolved.
+
+        Args:
+            raw: One of `wikitext.rows`.
+            side: The snapshot.
+            own: The page's title.
+        """
+        return self._resolved(wikitext.plain(raw, self.titles, own), side, own)
+
     def introduction(self, raw: str, side: Side, own: str) -> Marked:
         """The introduction of a page as plain text, paragraphs on lines of their own.
 
@@ -97,7 +108,7 @@ class Reader:
         """
         marked = stacked(self.section(wikitext.introduction(raw), side, own))
         if len(marked.text) > MAX_INTRODUCTION:
-            raise wikitext.WikitextError(
+            raise WikitextError(
                 f"has an introduction of {len(marked.text):,} characters, "
                 f"more than {MAX_INTRODUCTION:,}"
             )
@@ -110,18 +121,32 @@ class Reader:
     def compare(self, old: Entry, new: Entry) -> Changed | Problem | None:
         """What changed in an introduction; None where nothing did."""
         try:
-            raw_before, raw_after = self.raw(old), self.raw(new)
-            if wikitext.is_disambiguation(new.title, raw_after) or wikitext.is_disambiguation(
-                old.title, raw_before
-            ):
-                return Problem("disambiguation", "title", "is a list of pages with the same name")
-            first, second = wikitext.introduction(raw_before), wikitext.introduction(raw_after)
-            if first == second:
-                return None
-            before = self.introduction(raw_before, BEFORE, old.title)
-            after = self.introduction(raw_after, AFTER, new.title)
-        except wikitext.WikitextError as error:
+            with reading():
+                return self._compared(old, new)
+        except WikitextError as error:
             return Problem("unreadable", "text", str(error))
+
+    def steady(self, entry: Entry) -> Steady | None:
+        """An introduction that did not change in what it says, as it is now; None for others."""
+        if entry.state not in ("same", "introduction_same", "style_only"):
+            return None
+        try:
+            with reading():
+                return self._unchanged(entry)
+        except WikitextError:
+            return None
+
+    def _compared(self, old: Entry, new: Entry) -> Changed | Problem | None:
+        raw_before, raw_after = self.raw(old), self.raw(new)
+        if wikitext.is_disambiguation(new.title, raw_after) or wikitext.is_disambiguation(
+            old.title, raw_before
+        ):
+            return Problem("disambiguation", "title", "is a list of pages with the same name")
+        first, second = wikitext.introduction(raw_before), wikitext.introduction(raw_after)
+        if first == second:
+            return None
+        before = self.introduction(raw_before, BEFORE, old.title)
+        after = self.introduction(raw_after, AFTER, new.title)
         if before.text == after.text:
             return None
         for name, marked in (("before", before), ("after", after)):
@@ -133,23 +158,17 @@ class Reader:
         alignment = align(self.sentences(before), self.sentences(after))
         return Changed(before, after, alignment, self._added(before, after))
 
-    def steady(self, entry: Entry) -> Steady | None:
-        """An introduction that did not change in what it says, as it is now; None for others."""
-        if entry.state not in ("same", "introduction_same", "style_only"):
+    def _unchanged(self, entry: Entry) -> Steady | None:
+        raw = self.raw(entry)
+        if wikitext.is_disambiguation(entry.title, raw):
             return None
-        try:
-            raw = self.raw(entry)
-            if wikitext.is_disambiguation(entry.title, raw):
-                return None
-            marked = self.introduction(raw, AFTER, entry.title)
-            kept = self.sentences(marked)
-            if entry.state == "style_only":
-                old = self.store.by_id(BEFORE, entry.id)
-                assert old is not None
-                before = self.introduction(self.raw(old), BEFORE, old.title)
-                kept = list(align(self.sentences(before), kept).kept)
-        except wikitext.WikitextError:
-            return None
+        marked = self.introduction(raw, AFTER, entry.title)
+        kept = self.sentences(marked)
+        if entry.state == "style_only":
+            old = self.store.by_id(BEFORE, entry.id)
+            assert old is not None
+            before = self.introduction(self.raw(old), BEFORE, old.title)
+            kept = list(align(self.sentences(before), kept).kept)
         return Steady(marked.text, tuple(kept)) if marked.text else None
 
     def _resolved(self, marked: Marked, side: Side, own: str) -> Marked:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from builders.docmedit.mediawiki import wikitext
 from builders.docmedit.mediawiki.article import Reader
 from builders.docmedit.mediawiki.marked import Marked, stacked
-from builders.docmedit.mediawiki.sentences import align
+from builders.docmedit.mediawiki.sentences import Change, Sentence, align
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Store
+from builders.docmedit.mediawiki.templates import WikitextError, reading
 
 MIN_WORDS = 4
 """Words of a sentence; shorter ones are list entries and captions."""
+
+MAX_ROWS = 500
+"""Rows of a section that are compared."""
 
 _LINK = re.compile(r"\[\[([^\[\]|]{1,300})")
 
@@ -42,26 +46,32 @@ class Sighting:
     links: tuple[str, ...]
 
 
-def collect(reader: Reader, old: Entry | None, new: Entry) -> None:
+def collect(reader: Reader, old: Entry | None, new: Entry) -> bool:
     """Keep a page's new sentences that link to pages that matter.
 
-    Only sections with new lines that hold such a link are parsed at all.
+    Rows of tables count as sentences, as FRUIT has it. Only sections with new lines that hold such
+    a link are parsed at all.
 
     Args:
         reader: Reads and keeps.
         old: The page before, or None where it is a new one.
         new: The page afterwards.
+
+    Returns:
+        Whether it could be read. Where not, it is no use as evidence; its introduction may be.
     """
     try:
-        before = reader.raw(old) if old else ""
-        after = reader.raw(new)
-        if wikitext.is_disambiguation(new.title, after):
-            return
-        for sighting, targets in _sightings(reader, before, after, new.title):
-            fields = [getattr(sighting, name) for name in Sighting.__slots__]
-            reader.store.add_sentence(fields, targets)
-    except wikitext.WikitextError:
-        return  # the page is no use as evidence; as an article it is rejected with the reason
+        with reading():
+            before = reader.raw(old) if old else ""
+            after = reader.raw(new)
+            if wikitext.is_disambiguation(new.title, after):
+                return True
+            for sighting, targets in _sightings(reader, before, after, new.title):
+                fields = [getattr(sighting, name) for name in Sighting.__slots__]
+                reader.store.add_sentence(fields, targets)
+    except WikitextError:
+        return False
+    return True
 
 
 def newly_linking(store: Store, title: str, limit: int = 200) -> list[Sighting]:
@@ -84,11 +94,14 @@ def _sighting(fields: object) -> Sighting:
     return Sighting(page, section, text, passage, start, tuple(links))
 
 
-def _sightings(
-    reader: Reader, before: str, after: str, own: str
-) -> Iterator[tuple[Sighting, dict[str, bool]]]:
+Found = tuple[Sighting, dict[str, bool]]
+"""A sentence, and the pages that matter among those it links to: whether each link is new."""
+
+
+def _sightings(reader: Reader, before: str, after: str, own: str) -> Iterator[Found]:
     known = set(wikitext.without_comments(before).split("\n"))
     old_sections = dict(_numbered(before))
+    old_rows: set[str] | None = None
     for key, raw in _numbered(after):
         fresh = [line for line in raw.split("\n") if line not in known]
         if not any(_leads_somewhere(reader, line) for line in fresh):
@@ -100,28 +113,53 @@ def _sightings(
             lines = (line for line in raw.split("\n") if line in known)
             old = reader.section("\n".join(lines), BEFORE, own)
         yield from _changes(reader, key[0], own, old, paragraphs)
+        if rows := wikitext.rows(raw):
+            if old_rows is None:  # of the whole page: tables move
+                old_rows = {row for text in old_sections.values() for row in wikitext.rows(text)}
+            yield from _row_changes(reader, key[0], own, old_rows, rows)
 
 
 def _changes(
     reader: Reader, section: str, own: str, old: list[Marked], new: list[Marked]
-) -> Iterator[tuple[Sighting, dict[str, bool]]]:
+) -> Iterator[Found]:
     whole = stacked(new)
     alignment = align(reader.sentences(stacked(old)), reader.sentences(whole))
     for change in alignment.changes:
-        sentence = change.new
-        linked_before = {m.entity for m in change.old.mentions} if change.old else set[str]()
-        links = tuple(dict.fromkeys(m.entity for m in sentence.mentions))
-        targets = {
-            title: title not in linked_before for title in links if reader.store.wanted(title)
-        }
-        if not targets or len(sentence.text.split()) < MIN_WORDS:
-            continue
-        start = whole.text.rfind("\n", 0, sentence.start) + 1
-        end = whole.text.find("\n", sentence.start)
+        start = whole.text.rfind("\n", 0, change.new.start) + 1
+        end = whole.text.find("\n", change.new.start)
         passage = whole.text[start : end if end >= 0 else None]
-        if len(passage) <= MAX_PASSAGE:
-            place = sentence.start - start
-            yield Sighting(own, section, sentence.text, passage, place, links), targets
+        place = change.new.start - start
+        yield from _sighted(reader, section, own, change, passage, place)
+
+
+def _row_changes(
+    reader: Reader, section: str, own: str, old: set[str], new: list[str]
+) -> Iterator[Found]:
+    """Rows that a page did not have, each with the one that it takes the place of."""
+    here = set(new)
+    gone = sorted(row for row in old if row not in here)[:MAX_ROWS]
+    fresh = [row for row in new if row not in old][:MAX_ROWS]
+    if not any(_leads_somewhere(reader, row) for row in fresh):
+        return
+    before = [reader.row(row, BEFORE, own) for row in gone]
+    after = [reader.row(row, AFTER, own) for row in fresh]
+    alignment = align(
+        *([Sentence(0, row.text, row.mentions) for row in rows] for rows in (before, after))
+    )
+    for change in alignment.changes:
+        yield from _sighted(reader, section, own, change, change.new.text, 0)
+
+
+def _sighted(
+    reader: Reader, section: str, own: str, change: Change, passage: str, start: int
+) -> Iterator[Found]:
+    """A changed sentence, if it links to a page that matters."""
+    sentence = change.new
+    linked_before = {m.entity for m in change.old.mentions} if change.old else set[str]()
+    links = tuple(dict.fromkeys(m.entity for m in sentence.mentions))
+    targets = {title: title not in linked_before for title in links if reader.store.wanted(title)}
+    if targets and len(sentence.text.split()) >= MIN_WORDS and len(passage) <= MAX_PASSAGE:
+        yield Sighting(own, section, sentence.text, passage, start, links), targets
 
 
 def _numbered(raw: str) -> Iterator[tuple[tuple[str, int], str]]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from builders.docmedit.draft import Asked
 from builders.docmedit.mediawiki.article import Changed
+from builders.docmedit.mediawiki.asking import contains, wordings
 from builders.docmedit.mediawiki.elsewhere import Sighting
 from builders.docmedit.mediawiki.sentences import Change, Sentence, counterpart
 from builders.docmedit.mediawiki.wikitext import INTRODUCTION
 from schemas.documents import Fact, Mention, Triple
+from schemas.rules import normalised
 
 Wanted = Literal["other_page", "any"]
 """Which evidence counts: sentences on other pages alone, or the article's own where those lack."""
-
-MIN_WORDS = 3
-"""Words of a prompt; a shorter one says too little for anybody to go on with it."""
-
-_BRACKETS = re.compile(r" \([^()]*\)$")
 
 
 def facts(
@@ -34,7 +30,7 @@ def facts(
     """One fact for every entity that was added, in the order of the text.
 
     A sentence elsewhere counts for an entity if it stands on that entity's page or links to it,
-    as FRUIT has it (arXiv 2112.08634).
+    as FRUIT has it (arXiv 2112.08634), and names it. No two facts have the same prompt.
 
     Args:
         title: The article.
@@ -44,60 +40,45 @@ def facts(
         wanted: Which evidence counts.
         limit: The most facts; those with evidence elsewhere come first.
     """
-    found: list[tuple[int, Fact, Asked]] = []
+    found: list[tuple[int, Fact, list[Asked]]] = []
     for order, mention in enumerate(changed.added):
         change = next((c for c in changed.alignment.changes if _holds(c.new, mention)), None)
         if change is None:
             continue
-        sentence = change.new
-        asked = cloze(title, sentence, mention.text)
-        if asked is None:
-            continue
-        own = [s for s in sightings if s.page == mention.entity]
-        third = [s for s in sightings if mention.entity in s.links and s.page != mention.entity]
-        evidence = next(iter(own + third), None)
+        evidence = _evidence(mention, sightings)
         if evidence is None and wanted == "other_page":
             continue
-        found.append((order, _fact(title, changed, change, mention, evidence, triples), asked))
-    best = sorted(found, key=lambda f: (f[1].evidence != "other_page", f[0]))[:limit]
-    chosen = sorted(best, key=lambda f: f[0])
-    return [(_numbered(fact, n), asked) for n, (_, fact, asked) in enumerate(chosen)]
+        fact = _fact(title, changed, change, mention, evidence, _triple(mention, triples))
+        local = _within(change.new, mention)
+        asked = list(wordings(title, change.new, local, fact.triple, triples))
+        found.append((order, fact, asked))
+    chosen: list[tuple[int, Fact, Asked]] = []
+    taken: set[str] = set()
+    for order, fact, ways in sorted(found, key=lambda f: (f[1].evidence != "other_page", f[0])):
+        # One prompt has one answer; a fact that cannot be asked for in its own way is none here.
+        asked = next((way for way in ways if normalised(way.prompt) not in taken), None)
+        if asked is not None and len(chosen) < limit:
+            taken.add(normalised(asked.prompt))
+            chosen.append((order, fact, asked))
+    chosen.sort(key=lambda f: f[0])
+    return [(replace(fact, id=f"fact-{n}"), asked) for n, (_, fact, asked) in enumerate(chosen)]
 
 
-def cloze(title: str, sentence: Sentence, answer: str) -> Asked | None:
-    """A sentence up to an answer as a prompt; None where the answer stands before itself."""
-    found = re.search(rf"(?<!\w){re.escape(answer)}", sentence.text)
-    if found is None:
-        return None
-    prompt = sentence.text[: found.start()].strip()
-    alone = prompt
-    if len(prompt.split()) < MIN_WORDS:
-        prompt = f"{title}: {prompt}".strip()
-    if contains(prompt, answer):
-        return None
-    named = _BRACKETS.sub("", title)
-    subject = next((name for name in (title, named) if contains(prompt, name)), None)
-    questions = () if prompt != alone else (f"{title}: {prompt}",)
-    return Asked(
-        prompt=prompt,
-        subject=subject,
-        questions=tuple(q for q in questions if not contains(q, answer)),
-        rephrasings=tuple(
-            text
-            for text in (
-                f"According to the article on {title}: {alone}".strip(),
-                f'The article "{title}" says: {alone}'.strip(),
-                f"From the article about {title}: {alone}".strip(),
-                f'In the encyclopedia, under "{title}": {alone}'.strip(),
-            )
-            if not contains(text, answer)
-        ),
-    )
+def _evidence(mention: Mention, sightings: Sequence[Sighting]) -> Sighting | None:
+    """The sentence elsewhere that says what an entity has to do with the article.
+
+    It names the entity as the article does, or stands on the entity's page.
+    """
+    own = [s for s in sightings if s.page == mention.entity]
+    third = [s for s in sightings if mention.entity in s.links and s.page != mention.entity]
+    said = (s for s in own + third if contains(f"{s.text}\n{s.page}", mention.text))
+    return next(said, None)
 
 
-def contains(text: str, name: str) -> bool:
-    """Whether a text holds a name as whole words."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I) is not None
+def _triple(mention: Mention, triples: Sequence[Triple]) -> Triple | None:
+    """The triple that leads to an entity."""
+    names = {normalised(mention.text), normalised(mention.entity)}
+    return next((triple for triple in triples if normalised(triple.object) in names), None)
 
 
 def _fact(
@@ -106,13 +87,10 @@ def _fact(
     change: Change,
     mention: Mention,
     evidence: Sighting | None,
-    triples: Sequence[Triple],
+    triple: Triple | None,
 ) -> Fact:
     sentence, old = change.new, change.old
     dropped = old.text if old and old.text not in changed.after.text else None
-    triple = next((t for t in triples if contains(t.object, mention.text)), None)
-    if triple is None:
-        triple = next((t for t in triples if contains(t.object, mention.entity)), None)
     start = changed.after.text.rfind("\n", 0, sentence.start) + 1
     end = changed.after.text.find("\n", sentence.start)
     passage = changed.after.text[start : end if end >= 0 else None]
@@ -133,8 +111,7 @@ def _fact(
 
 def _replaced(changed: Changed, change: Change, mention: Mention) -> str | None:
     """The entity that an added one takes the place of, where there is just one of each."""
-    local = next(m for m in change.new.mentions if m.start + change.new.start == mention.start)
-    place = counterpart(change, local)
+    place = counterpart(change, _within(change.new, mention))
     if place is None or change.old is None:
         return None
     old_start, old_end, new_start, new_end = place
@@ -159,5 +136,7 @@ def _holds(sentence: Sentence, mention: Mention) -> bool:
     return start <= mention.start and mention.end <= start + len(sentence.text)
 
 
-def _numbered(fact: Fact, number: int) -> Fact:
-    return replace(fact, id=f"fact-{number}")
+def _within(sentence: Sentence, mention: Mention) -> Mention:
+    """A mention, counted from the beginning of the sentence that holds it."""
+    start = sentence.start
+    return replace(mention, start=mention.start - start, end=mention.end - start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from builders.docmedit.mediawiki import wikitext
+from builders.docmedit.mediawiki import templates, wikitext
 from builders.docmedit.mediawiki.titles import Titles
 from schemas.documents import Triple
 
@@ -46,7 +46,7 @@ def triples(raw: str, title: str, titles: Titles) -> tuple[Triple, ...]:
     """
     found = (
         Triple(title, relation, value)
-        for box in wikitext.templates(raw)
+        for box in templates.templates(raw)
         if len(box) <= MAX_BOX and _BOX.match(box)
         for name, raw_value in _rows(box)
         if (relation := _relation(name))
@@ -56,7 +56,7 @@ def triples(raw: str, title: str, titles: Titles) -> tuple[Triple, ...]:
 
 
 def _rows(box: str) -> Iterator[tuple[str, str]]:
-    for argument in wikitext.arguments_of(box):
+    for argument in templates.arguments_of(box):
         name, equals, value = argument.partition("=")
         if equals:
             yield name.strip(), value.strip()

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from schemas.documents import Mention
 
+MAX_ROUNDS = 100
+"""How deep empty brackets may stand in each other."""
+
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\N{ZERO WIDTH SPACE}\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}"
     "\N{ZERO WIDTH NO-BREAK SPACE}\N{SOFT HYPHEN}\ud800-\udfff]"
@@ -74,9 +77,13 @@ class Marked:
         marked = self
         for pattern, replacement in _CLEANING:
             marked = marked.replaced(pattern, replacement)
-        # Twice: a bracket that becomes empty may stand in another one.
-        for pattern, replacement in _LEFT_BY_TEMPLATES * 2:
-            marked = marked.replaced(pattern, replacement)
+        # Again: a bracket that becomes empty may stand in another one.
+        for _ in range(MAX_ROUNDS):
+            last = marked.text
+            for pattern, replacement in _LEFT_BY_TEMPLATES:
+                marked = marked.replaced(pattern, replacement)
+            if marked.text == last:
+                break
         return marked
 
     def replaced(self, pattern: re.Pattern[str], replacement: str) -> Marked:

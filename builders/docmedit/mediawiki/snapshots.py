@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from builders.docmedit.mediawiki import files
@@ -52,9 +52,10 @@ class Snapshot:
         """Its date, or the name of its file or folder."""
         return self.date or self.path.name
 
-    def digests(self) -> list[str]:
-        """The SHA-256 of every part."""
-        return [_digest(part) for part in self.parts]
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The SHA-256 of every part, read once."""
+        return tuple(sha256_of(part) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Pair:
             if first == second:
                 raise _same(after)
             _ordered(first, second, after)
-        if pair.before.digests() == pair.after.digests():
+        if pair.before.digests == pair.after.digests:
             raise _same(after)
         return pair
 
@@ -206,18 +207,27 @@ class _Reading:
 
 def _unpaired(store: Store, counts: Counter[str], pages: int) -> Iterator[Reject]:
     """Articles that only one of the snapshots has."""
-    kinds: tuple[tuple[Side, Side, str, str], ...] = (
-        (AFTER, BEFORE, "created", "was no article at the first date"),
-        (BEFORE, AFTER, "deleted", "is no article at the second date"),
+    kinds: tuple[tuple[Side, Side, str, str, str], ...] = (
+        (AFTER, BEFORE, "created", "was no article at the first date", "the first date"),
+        (BEFORE, AFTER, "deleted", "is no article at the second date", "the second date"),
     )
-    for side, other, rule, reason in kinds:
+    for side, other, rule, why, when in kinds:
         for entry in store.unpaired(side):
-            counts[rule] += 1
+            if side == AFTER and entry.state == "unusable":
+                continue  # without text, which was said when it was read
+            same = store.by_title(other, entry.title)
+            if same is None:
+                kind, reason = rule, why
+                if (target := store.resolve(other, entry.title)) != entry.title:
+                    reason = f"{why}, but a redirect to {target!r}"
+            elif side == BEFORE and same.state != "unusable" and not store.by_id(side, same.id):
+                continue  # said of the page that has the title now
+            else:
+                kind = "page_id_changed"
+                reason = f"is page {entry.id}, but page {same.id} has the title at {when}"
+            counts[kind] += 1
             row = entry.position if side == AFTER else pages + entry.position
-            why = reason
-            if (target := store.resolve(other, entry.title)) != entry.title:
-                why = f"{reason}, but a redirect to {target!r}"
-            yield Reject(row, None, "ingest", rule, "page_id", f"{entry.title!r} {why}")
+            yield Reject(row, None, "ingest", kind, "page_id", f"{entry.title!r} {reason}")
 
 
 def _same_wiki(pair: Pair) -> Site:
@@ -249,8 +259,3 @@ def _ordered(first: str, second: str, path: Path) -> None:
 
 def _same(path: Path) -> InputError:
     return InputError("is the same snapshot as the one before: give two dates", file=path)
-
-
-@cache
-def _digest(path: Path) -> str:
-    return sha256_of(path)

@@ -16,6 +16,7 @@ from builders.docmedit.mediawiki.article import Changed, Reader
 from builders.docmedit.mediawiki.facts import Wanted, facts
 from builders.docmedit.mediawiki.snapshots import Pair, Read, load
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Store
+from builders.docmedit.mediawiki.templates import WikitextError, reading
 from builders.docmedit.mediawiki.untouched import Surroundings
 from builders.docmedit.record import record_id
 from builders.steps import Problem, Reject
@@ -97,7 +98,9 @@ class DumpSource:
             "files": self._digests,
             "snapshots": [self._pair.before.name, self._pair.after.name],
             "notes": [
-                "Entities are links, redirects resolved; a name without a link is none.",
+                "Entities are links, redirects resolved. A name without a link is one where it is "
+                "the title of, or a redirect to, a page that the same introduction links to at "
+                "either date; other names are none.",
                 "Templates are left out of the text, except a few that only format words.",
             ],
         }
@@ -112,7 +115,7 @@ class DumpSource:
         return {
             f"{side}/{path.name}": digest
             for side, snapshot in (("before", self._pair.before), ("after", self._pair.after))
-            for path, digest in zip(snapshot.parts, snapshot.digests(), strict=True)
+            for path, digest in zip(snapshot.parts, snapshot.digests, strict=True)
         }
 
     def _sort(self, reader: Reader) -> Iterator[Reject]:
@@ -149,7 +152,8 @@ class DumpSource:
         """Keep what other pages newly say of the updated ones."""
         store = reader.store
         for entry in store.changed():
-            elsewhere.collect(reader, store.by_id(BEFORE, entry.id), entry)
+            if not elsewhere.collect(reader, store.by_id(BEFORE, entry.id), entry):
+                self._counts["unreadable_as_evidence"] += 1
 
     def _draft(
         self,
@@ -163,14 +167,18 @@ class DumpSource:
         assert old is not None
         changed = reader.compare(old, entry)
         assert isinstance(changed, Changed)
-        before = self._triples(reader, old)
-        after = self._triples(reader, entry)
+        try:
+            with reading():
+                before, after = self._triples(reader, old), self._triples(reader, entry)
+        except WikitextError as error:
+            return Problem("unreadable", "text", str(error))
         sightings = [
             s for s in elsewhere.newly_linking(store, entry.title) if s.page != entry.title
         ]
         found = facts(entry.title, changed, sightings, after, self.evidence, self.max_facts)
         if not found:
-            return Problem("no_evidence", "facts", "has no sentence that states what is new")
+            reason = "has no new sentence with evidence that can be put as a question"
+            return Problem("no_evidence", "facts", reason)
         titles = [entry.title, *(m.entity for m in changed.added)]
         retrieved = elsewhere.linking(store, titles, MAX_RETRIEVED)
         document = Document(

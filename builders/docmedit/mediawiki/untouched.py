@@ -10,7 +10,7 @@ from typing import Literal
 
 from builders.docmedit.draft import Elsewhere, Kept
 from builders.docmedit.mediawiki.article import Changed, Reader, Steady
-from builders.docmedit.mediawiki.facts import cloze, contains
+from builders.docmedit.mediawiki.asking import cloze, contains
 from builders.docmedit.mediawiki.sentences import Sentence
 from builders.docmedit.mediawiki.store import AFTER, Entry
 from builders.seeds import seed_for
@@ -128,7 +128,7 @@ def _clozes(
                 continue
             if any(contains(mention.text, o) or contains(o, mention.text) for o in objects):
                 continue
-            asked = cloze(title, sentence, mention.text)
+            asked = cloze(title, sentence, mention)
             if asked is not None and not any(contains(asked.prompt, o) for o in objects):
                 found.append((asked.prompt, mention.text))
                 break

@@ -8,18 +8,16 @@ so that 80 kB of `{{a|` would keep it busy for minutes. It then reads one paragr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from builders.docmedit.mediawiki.marked import Marked
+from builders.docmedit.mediawiki.templates import WikitextError, cut, without_templates
 from builders.docmedit.mediawiki.titles import Titles
 
 INTRODUCTION = "INTRODUCTION"
 """The name of what stands before a page's first heading."""
-
-MAX_DEPTH = 100
-"""Templates in templates; MediaWiki itself stops at 40."""
 
 MAX_PARAGRAPH = 20_000
 """Characters of wikitext in a paragraph."""
@@ -27,7 +25,6 @@ MAX_PARAGRAPH = 20_000
 MAX_MARKS = 300
 """Tags, and links that are never closed, in a paragraph."""
 
-_BRACES = re.compile(r"\{\{|\}\}")
 _TABLE = re.compile(r"^[ \t:]*(?:(\{\|)|(\|\}))", re.M)
 _ELEMENT = re.compile(
     r"<(ref|gallery|timeline|imagemap|math|score|syntaxhighlight|source|graph|hiero|chem)\b([^<>]*)>",
@@ -42,47 +39,12 @@ _DISAMBIGUATION = re.compile(
     re.I,
 )
 
-_SHOWN = {
-    **dict.fromkeys(("nowrap", "nobold", "nobr", "small", "abbr", "nihongo", "visible anchor"), 1),
-    **dict.fromkeys(("lang", "transl"), 2),
-}
-"""Templates that show one of their arguments as it is."""
-
-_SIGNS = {
-    "ndash": "\N{EN DASH}",
-    "endash": "\N{EN DASH}",
-    "emdash": "\N{EM DASH}",
-    "en dash": "\N{EN DASH}",
-    "\N{EN DASH}": "\N{EN DASH}",
-    "em dash": "\N{EM DASH}",
-    "spaced en dash": " \N{EN DASH} ",
-    "mdash": "\N{EM DASH}",
-    "spaced ndash": " \N{EN DASH} ",
-    "snd": " \N{EN DASH} ",
-    "spnd": " \N{EN DASH} ",
-    "spaces": " ",
-    "nbsp": " ",
-    "'": "'",
-    "'s": "'s",
-    "-": "",
-}
-"""Templates that stand for a sign."""
-
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-
 _NO_PROSE = (
     "ref math gallery timeline score imagemap table syntaxhighlight source chem hiero graph "
     "mapframe maplink references indicator style templatestyles ce"
 )
 _SILENT = frozenset(_NO_PROSE.split())
 """Elements that are no prose."""
-
-
-class WikitextError(Exception):
-    """Wikitext that is beyond reading; the message says why, as a clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +104,7 @@ def prose(raw: str) -> list[str]:
     Raises:
         WikitextError: If templates are nested too deep or a paragraph is too long.
     """
-    text = _without_tables(_without_templates(_without_elements(raw)))
-    text = _MAGIC.sub("", text)
+    text = _without_tables(_without_marks(raw))
     paragraphs = [
         paragraph
         for line in text.split("\n")
@@ -152,12 +113,29 @@ def prose(raw: str) -> list[str]:
         and any(map(str.isalnum, paragraph))
     ]
     for paragraph in paragraphs:
-        if len(paragraph) > MAX_PARAGRAPH:
-            raise WikitextError(f"has a paragraph of more than {MAX_PARAGRAPH:,} characters")
-        unclosed = paragraph.count("[[") - paragraph.count("]]")
-        if paragraph.count("<") > MAX_MARKS or unclosed > MAX_MARKS:
-            raise WikitextError(f"has a paragraph with more than {MAX_MARKS} tags or open links")
+        if problem := _beyond(paragraph):
+            raise WikitextError(problem)
     return paragraphs
+
+
+def rows(raw: str) -> list[str]:
+    """The rows of a section's tables, each as a paragraph of wikitext: `Year: 1999; Town: [[A]]`.
+
+    Cells have the names of their columns in front where the table has as many of one as of the
+    other. Rows that are far too long are left out.
+
+    Raises:
+        WikitextError: If templates are nested too deep.
+    """
+    if "{|" not in raw:
+        return []
+    text = _without_marks(raw)
+    return [
+        row
+        for start, end, _ in _table_spans(text)
+        for row in _rows(text[start:end])
+        if any(map(str.isalnum, row)) and not _beyond(row)
+    ]
 
 
 def plain(paragraph: str, titles: Titles, own: str = "") -> Marked:
@@ -167,21 +145,17 @@ def plain(paragraph: str, titles: Titles, own: str = "") -> Marked:
         paragraph: Wikitext.
         titles: The wiki's naming rules.
         own: The page's own title: a link to it is no mention.
+
+    Raises:
+        WikitextError: If the parser gives up.
     """
     import mwparserfromhell
 
-    pieces = list(_walk(mwparserfromhell.parse(paragraph).nodes, titles, own))
+    try:
+        pieces = list(_walk(mwparserfromhell.parse(paragraph).nodes, titles, own))
+    except mwparserfromhell.parser.ParserError:
+        raise WikitextError("has a paragraph that cannot be parsed") from None
     return Marked.joined(pieces).cleaned()
-
-
-def templates(raw: str) -> Iterator[str]:
-    """The outermost templates of a text, each as it is written.
-
-    Raises:
-        WikitextError: If they are nested too deep.
-    """
-    for start, end in _template_spans(raw):
-        yield raw[start:end]
 
 
 def _heading(line: str) -> str:
@@ -191,87 +165,26 @@ def _heading(line: str) -> str:
     return " ".join(text.split())[:200] or "(untitled)"
 
 
-def _template_spans(raw: str) -> list[tuple[int, int]]:
-    """Where outermost closed templates stand."""
-    open_at: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for found in _BRACES.finditer(raw):
-        if found[0] == "{{":
-            open_at.append(found.start())
-            if len(open_at) > MAX_DEPTH:
-                raise WikitextError(f"has templates that are nested more than {MAX_DEPTH} deep")
-        elif open_at:
-            start = open_at.pop()
-            while spans and spans[-1][0] > start:
-                spans.pop()
-            spans.append((start, found.end()))
-    return spans
+def _beyond(paragraph: str) -> str | None:
+    """Why a paragraph is not read."""
+    if len(paragraph) > MAX_PARAGRAPH:
+        return f"has a paragraph of more than {MAX_PARAGRAPH:,} characters"
+    unclosed = paragraph.count("[[") - paragraph.count("]]")
+    if paragraph.count("<") > MAX_MARKS or unclosed > MAX_MARKS:
+        return f"has a paragraph with more than {MAX_MARKS} tags or open links"
+    return None
 
 
-def _without_templates(raw: str) -> str:
-    return _cut(raw, ((s, e, _shown(raw[s:e])) for s, e in _template_spans(raw)))
-
-
-def _shown(template: str) -> str:
-    """What a template leaves in the text: nothing, but for a few that only format it."""
-    if len(template) > 500:
-        return ""
-    name, *arguments = _split(template[2:-2])
-    name = name.strip().lower().replace("_", " ")
-    if name in _SIGNS:
-        return _SIGNS[name]
-    plain_arguments = [a.strip() for a in arguments if not _named(a)[1]]
-    if name == "as of":
-        return _as_of(arguments)
-    if name in ("convert", "cvt") and len(plain_arguments) >= 2:
-        return " ".join(plain_arguments[:2])
-    place = _SHOWN.get(name, 1 if name.startswith("lang-") else 0)
-    if not place or len(plain_arguments) < place:
-        return ""
-    return _without_templates(plain_arguments[place - 1])
-
-
-def _as_of(arguments: Sequence[str]) -> str:
-    """What `{{As of|2018|9|post=,}}` shows: "As of September 2018,"."""
-    named = {
-        name.strip(): value.strip() for name, equals, value in map(_named, arguments) if equals
-    }
-    year, *rest = [*(a.strip() for a in arguments if not _named(a)[1]), ""][:4]
-    month = rest[0] if rest else ""
-    if month.isdigit():
-        month = _MONTHS[int(month) - 1] if 1 <= int(month) <= 12 else ""
-    words = "as of" if named.get("lc") else "As of"
-    day = rest[1] if len(rest) > 1 else ""
-    date = " ".join(part for part in (words, day, month, year) if part)
-    return _without_templates(named.get("alt") or date) + named.get("post", "")
-
-
-def _named(argument: str) -> tuple[str, str, str]:
-    if re.match(r"\s*[\w -]+=", argument):
-        return argument.partition("=")
-    return "", "", argument
-
-
-def arguments_of(template: str) -> list[str]:
-    """The arguments of a template, named or not, as they are written."""
-    return _split(template[2:-2])[1:]
-
-
-def _split(inner: str) -> list[str]:
-    """The name and arguments of a template: parted by bars outside of brackets."""
-    parts, depth, start = [], 0, 0
-    for found in re.finditer(r"\{\{|\[\[|\}\}|\]\]|\|", inner):
-        sign = found[0]
-        if sign == "|":
-            if not depth:
-                parts.append(inner[start : found.start()])
-                start = found.end()
-        else:
-            depth += 1 if sign in ("{{", "[[") else -1
-    return [*parts, inner[start:]]
+def _without_marks(raw: str) -> str:
+    return _MAGIC.sub("", without_templates(_without_elements(raw)))
 
 
 def _without_tables(raw: str) -> str:
+    return cut(raw, _table_spans(raw))
+
+
+def _table_spans(raw: str) -> list[tuple[int, int, str]]:
+    """Where outermost tables stand; one that is never closed ends the text."""
     spans: list[tuple[int, int, str]] = []
     depth = start = 0
     for found in _TABLE.finditer(raw):
@@ -284,7 +197,41 @@ def _without_tables(raw: str) -> str:
                 spans.append((start, found.end(), ""))
     if depth:
         spans.append((start, len(raw), ""))
-    return _cut(raw, spans)
+    return spans
+
+
+def _rows(table: str) -> Iterator[str]:
+    """The rows of one table, those of tables within it left out."""
+    columns: list[str] = []
+    inner = _without_tables(table.partition("\n")[2])
+    for part in re.split(r"^[ \t:]*\|-.*$", inner, flags=re.M):
+        cells = _cells(part)
+        names = [text for heads, text in cells if heads]
+        texts = [text for _, text in cells]
+        if len(names) == len(texts):
+            columns = columns or names
+        elif len(columns) == len(texts):
+            named = zip(columns, texts, strict=True)
+            yield "; ".join(f"{name}: {text}" for name, text in named if text)
+        else:
+            yield "; ".join(filter(None, texts))
+
+
+def _cells(row: str) -> list[tuple[bool, str]]:
+    """The cells of a row, and whether each is a heading."""
+    cells: list[tuple[bool, str]] = []
+    for line in map(str.strip, row.split("\n")):
+        if line.startswith(("|+", "|}")):
+            continue
+        if line.startswith(("|", "!")):
+            heads = line[0] == "!"
+            parts = re.split(r"\|\||!!" if heads else r"\|\|", line[1:])
+            # What stands before a single bar is how the cell looks.
+            cells += [(heads, re.sub(r"^[^|\[\]]*\|", "", part).strip()) for part in parts]
+        elif cells and line:
+            heads, text = cells.pop()
+            cells.append((heads, f"{text} {line}".strip()))
+    return cells
 
 
 def _without_elements(raw: str) -> str:
@@ -305,15 +252,7 @@ def _without_elements(raw: str) -> str:
                 continue
             done = closing.end()
         spans.append((found.start(), done, ""))
-    return _cut(raw, spans)
-
-
-def _cut(raw: str, spans: Iterable[tuple[int, int, str]]) -> str:
-    kept, done = [], 0
-    for start, end, new in spans:
-        kept += (raw[done:start], new)
-        done = end
-    return "".join((*kept, raw[done:])) if kept else raw
+    return cut(raw, spans)
 
 
 def _walk(nodes: Iterable[Any], titles: Titles, own: str) -> Iterator[tuple[str, str | None]]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from builders.docmedit.mediawiki import wikitext
 from builders.docmedit.mediawiki.dump import opened
+from builders.docmedit.mediawiki.marked import Marked
 from builders.docmedit.mediawiki.source import DumpSource
+from builders.docmedit.mediawiki.titles import Titles
 from schemas.errors import InputError
 from tests.builders.docmedit.mediawiki.support import (
     EARLY,
@@ -219,6 +222,31 @@ def test_ten_megabytes_of_nested_templates_are_a_reject(tmp_path: Path) -> None:
         got = ingested(source(tmp_path, before, after), tmp_path / "spool")
         assert reason in got.rules["unreadable"]
         assert list(got.drafts) == ["Town 1"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, IndexError, RecursionError])
+def test_a_page_that_the_reader_fails_at_is_a_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    plain = wikitext.plain
+
+    def fails(paragraph: str, titles: Titles, own: str = "") -> Marked:
+        if "odd" in paragraph:
+            raise error("with words of the page")
+        return plain(paragraph, titles, own)
+
+    monkeypatch.setattr(wikitext, "plain", fails)
+    # As an article, as another article, and as a page that may give evidence.
+    odd = [PageXml(2, "Town 2", "An odd [[town]]."), PageXml(3, "Land", "An odd [[land]].")]
+    late = [PageXml(2, "Town 2", "An odd [[city]]."), odd[1]]
+    body = "Town 59 is a town.\n== Life ==\n"
+    odd.append(PageXml(59, "Town 59", body))
+    late.append(PageXml(59, "Town 59", body + "An odd man of [[Town 1]] came to live there."))
+    before, after = [PAGES[0], *PAGES[3:-1], *odd], [CHANGED[0], *PAGES[3:-1], *late]
+    got = ingested(source(tmp_path, before, after), tmp_path / "spool")
+    assert got.rules == {"unreadable": f"is more than the reader can take ({error.__name__})"}
+    assert got.counts["unreadable_as_evidence"] == 1
+    assert list(got.drafts) == ["Town 1"]
 
 
 def test_a_page_without_text_is_a_reject(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_stacking_and_cutting_out_keep_offsets(
         ("Anna ( 1954 ) is", "Anna (1954) is"),
         ("Anna (a; ; b) is", "Anna (a; b) is"),
         ("Anna (()) is", "Anna is"),
+        ("Anna ((; (()))) is", "Anna is"),
         ("the .NET framework , here .", "the .NET framework, here."),
         (", there are two.", "there are two."),
         ("one  \t two \n\n three", "one two\nthree"),

@@ -66,9 +66,11 @@ def check(draft: Draft) -> None:
             assert fact.object_old in document.before.text
             assert fact.object_old not in document.after.text
         assert asked.prompt == asked.prompt.strip()
-        assert asked.subject is None or asked.subject.lower() in asked.prompt.lower()
+        assert asked.subject
+        assert asked.subject in asked.prompt
         for text in (asked.prompt, *asked.questions, *asked.rephrasings):
             assert fact.object not in text
+    assert len({asked.prompt for asked in draft.asked}) == len(draft.asked)
     for kept in draft.kept:
         assert kept.answer not in kept.prompt
         assert kept.answer not in [fact.object for fact in document.facts]
@@ -105,19 +107,91 @@ def test_an_updated_article(tmp_path: Path) -> None:
 
 def test_how_a_fact_is_asked(tmp_path: Path) -> None:
     mayor, museum = rome(tmp_path).asked
-    assert mayor.prompt == "The mayor is"
-    assert mayor.subject is None
+    assert (mayor.prompt, mayor.subject) == ("The mayor of Rome is", "Rome")
     assert mayor.questions == ("Rome: The mayor is",)
     assert len(mayor.rephrasings) == 4
-    assert mayor.rephrasings[0] == "According to the article on Rome: The mayor is"
-    assert museum.prompt == "The old port holds the"
+    assert mayor.rephrasings[0] == "According to the article on Rome: the mayor of Rome is"
+    assert (museum.prompt, museum.subject) == ("Rome: The old port holds the", "Rome")
+    assert museum.rephrasings[0] == "According to the article on Rome: The old port holds the"
 
 
-def test_a_prompt_of_few_words_gets_the_title(tmp_path: Path) -> None:
-    text = INTRO + " Near [[Ostia]] it ends."
-    after = [PageXml(1, "Rome", text), *BEFORE[1:]]
-    (asked,) = ingested(source(tmp_path, BEFORE, after), tmp_path / "s").drafts["Rome"].asked
-    assert (asked.prompt, asked.subject, asked.questions) == ("Rome: Near", "Rome", ())
+def grown(tmp_path: Path, more: str, box: str = "") -> Draft:
+    """The article with more in its introduction."""
+    after = [PageXml(1, "Rome", f"{box}{INTRO} {more}"), *BEFORE[1:]]
+    draft = ingested(source(tmp_path, BEFORE, after), tmp_path / "s").drafts["Rome"]
+    check(draft)
+    return draft
+
+
+def test_facts_that_cannot_be_told_apart_by_their_prompts(tmp_path: Path) -> None:
+    more = "It has an [[old wall]]. It has an [[old bridge]]. Near [[Ostia]] it ends."
+    draft = grown(tmp_path, more)
+    assert [fact.object for fact in draft.document.facts] == ["old wall"]
+    after = [PageXml(1, "Rome", f"{INTRO} Near [[Ostia]] it ends."), *BEFORE[1:]]
+    got = ingested(source(tmp_path, BEFORE, after), tmp_path / "s")
+    assert "put as a question" in got.rules["no_evidence"]
+
+
+def test_sentences_that_begin_with_the_answer_become_questions(tmp_path: Path) -> None:
+    more = (
+        "[[Ostia]] is the port of the city. The [[Sea Gate]] became its oldest gate. [[Veii]] is a "
+        "town. [[Cato Dunn]], a lawyer, is the judge."
+    )
+    draft = grown(tmp_path, more)
+    objects = [fact.object for fact in draft.document.facts]
+    assert list(zip([asked.prompt for asked in draft.asked], objects, strict=True)) == [
+        ("Rome: who or what is the port of the city?", "Ostia"),
+        ("Rome: who or what became its oldest gate?", "Sea Gate"),
+    ]
+    assert len(draft.asked[0].rephrasings) == 3
+
+
+def test_a_box_with_several_values_gives_no_prompt(tmp_path: Path) -> None:
+    box = "{{Infobox city\n| mayor = [[Carl Dunn]]<br>[[Dora Dunn]]\n| judge = [[Ed Low]] (1)\n}}"
+    draft = grown(tmp_path, "A second mayor is [[Carl Dunn]]. Its judge is called [[Ed Low]].", box)
+    second, judge = draft.document.facts
+    assert second.triple is not None
+    assert draft.asked[0].prompt == "Rome: A second mayor is"
+    # A value that holds more than the name says something else.
+    assert judge.triple is None
+
+
+def test_a_fact_names_its_object(tmp_path: Path) -> None:
+    third = PageXml(3, "Mayors", "In 2021 [[Carl Dunn|a lawyer]] took over the city of [[Rome]].")
+    after = [AFTER[0], BEFORE[1], *OTHERS, third]
+    got = ingested(source(tmp_path, BEFORE, after), tmp_path / "s")
+    assert {fact.evidence for fact in got.drafts["Rome"].document.facts} == {"same_document"}
+    got = ingested(source(tmp_path, BEFORE, after, evidence="other_page"), tmp_path / "s")
+    assert got.drafts == {}
+
+
+TABLE = """== Mayors ==
+{| class="wikitable"
+|+ All of them
+! Year !! City
+! style="x" | Mayor
+|-
+| 1999 || [[Oslo]] || style="a" | [[Anna Bell]]
+"""
+
+
+def test_a_row_of_a_table_is_evidence(tmp_path: Path) -> None:
+    old = PageXml(3, "Mayors", f"A list of mayors.\n{TABLE}|}}")
+    row = "|- valign=top\n| 2021 || [[Rome]]\n| [[Carl Dunn]]<ref>x</ref> of\nthe city\n"
+    new = PageXml(3, "Mayors", f"A list of mayors.\n{TABLE}{row}|}}")
+    before, after = [*BEFORE, old], [AFTER[0], BEFORE[1], *OTHERS, new]
+    draft = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"]
+    check(draft)
+    fact = draft.document.facts[0]
+    assert (fact.evidence, fact.page, fact.section) == ("other_page", "Mayors", "Mayors")
+    assert fact.text == fact.passage == "Year: 2021; City: Rome; Mayor: Carl Dunn of the city"
+    # A row that only moved to another table, or linked before, is none.
+    moved = PageXml(3, "Mayors", f"A list.\n{{|\n{row}|}}\n== Mayors ==\n{TABLE[13:]}|}}")
+    linked = PageXml(3, "Mayors", new.text.replace("2021", "2020") if new.text else "")
+    for other in (moved, linked):
+        before = [*BEFORE, other]
+        draft = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"]
+        assert draft.document.facts[0].evidence == "same_document"
 
 
 def test_what_must_not_change(tmp_path: Path) -> None:
@@ -126,7 +200,7 @@ def test_what_must_not_change(tmp_path: Path) -> None:
         kind: [k for k in draft.kept if k.kind == kind] for kind in {k.kind for k in draft.kept}
     }
     own = [(k.prompt, k.answer) for k in by_kind["unchanged_sentence"]]
-    assert own == [("Rome is a city in", "Italy"), ("It lies on the", "river Tiber")]
+    assert own == [("Rome is a city in", "Italy"), ("Rome: It lies on the", "river Tiber")]
     assert {k.title for k in by_kind["related_document"]} <= {"Italy", "Tiber"}
     assert {k.title for k in by_kind["random_document"]} <= {"Oslo", "Bern", "Carl Dunn"}
     assert len(by_kind["related_document"]) == len(by_kind["random_document"]) == 2
@@ -213,7 +287,7 @@ def test_redirects_are_resolved_per_snapshot(tmp_path: Path) -> None:
 def test_names_without_a_link_are_entities_by_title_and_redirect(tmp_path: Path) -> None:
     alias = PageXml(32, "Queen Ann", "#REDIRECT [[Anna Bell]]", redirect="Anna Bell")
     old = INTRO.replace("[[Anna Bell]]", "Queen Ann") + " Later came Anna Bell again."
-    new = INTRO.replace("[[Anna Bell]]", "[[Anna Bell|Bell the First]]") + " See [[Ostia]]."
+    new = INTRO.replace("[[Anna Bell]]", "[[Anna Bell|Bell the First]]") + " It is near [[Ostia]]."
     before = [PageXml(1, "Rome", old), *OTHERS, alias]
     after = [PageXml(1, "Rome", new), *OTHERS, alias]
     document = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"].document
@@ -256,6 +330,30 @@ def test_pages_that_came_went_or_turned_into_redirects(tmp_path: Path) -> None:
     assert got.counts["deleted"] == 2
     assert len({r.row for r in got.rejects}) == 3
     assert list(got.drafts) == ["Rome"]
+
+
+def test_a_title_with_another_page_id_is_no_new_page(tmp_path: Path) -> None:
+    before = [*BEFORE, stable(70, "Again"), stable(71, "Old Name")]
+    renamed = PageXml(71, "New Name", stable(71, "Old Name").text)
+    blank = PageXml(75, "Blank", "")
+    after = [
+        *AFTER,
+        stable(72, "Again"),
+        renamed,
+        stable(73, "Old Name"),
+        stable(74, "Fresh"),
+        blank,
+    ]
+    got = ingested(source(tmp_path, before, after), tmp_path / "s")
+    assert sorted((r.rule, r.reason) for r in got.rejects) == [
+        ("created", "'Fresh' was no article at the first date"),
+        ("moved", "was 'Old Name' before"),
+        ("no_text", "has no text"),
+        ("page_id_changed", "'Again' is page 72, but page 70 has the title at the first date"),
+        ("page_id_changed", "'Old Name' is page 73, but page 71 has the title at the first date"),
+    ]
+    assert (got.counts["page_id_changed"], got.counts["created"]) == (2, 1)
+    assert "deleted" not in got.counts
 
 
 def test_disambiguation_pages_are_rejects(tmp_path: Path) -> None:
@@ -314,6 +412,14 @@ def test_description(tmp_path: Path) -> None:
     assert described["snapshots"] == ["2020-06-20", "2021-12-20"]
     assert list(described["files"]) == ["before/wiki-20200620.xml", "after/wiki-20211220.xml"]
     assert isinstance(made, DumpSource)
+    assert any("redirect to, a page that the same" in note for note in described["notes"])
+
+
+def test_digests_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
+    first = source(tmp_path, BEFORE, AFTER).describe()["files"]
+    again = source(tmp_path, BEFORE, AFTER[:-1]).describe()["files"]
+    assert first["before/wiki-20200620.xml"] == again["before/wiki-20200620.xml"]
+    assert first["after/wiki-20211220.xml"] != again["after/wiki-20211220.xml"]
 
 
 @pytest.mark.parametrize("stamp", ["2021-05-01T00:00:00Z", "2020-01-01T00:00:00Z"])

@@ -71,6 +71,13 @@ def test_what_is_no_prose_is_dropped() -> None:
         ("{{lang|de|Berlin}} x", "Berlin x"),
         ("{{nowrap|5 [[km]]}} x", "5 km x"),
         ("{{convert|5|km|mi}} x", "5 km x"),
+        ("{{convert|10|to|20|km|mi}} x", "10 to 20 km x"),
+        ("{{cvt|10|-|20|km}} {{cvt|1|and|2|m}}", "10–20 km 1 and 2 m"),
+        ("{{convert|2|x|3|x|4|cm|in}} x", "2 × 3 × 4 cm x"),
+        ("{{convert|6|ft|2|in|m}} {{convert|5|km|0}}", "6 ft 2 in 5 km"),
+        ("{{convert|5}} x {{convert|5|to|6}} y", "x y"),
+        ("{{small|1=foo}} {{lang|2=Rom|1=de}} {{lang|2=Rom}}x", "foo Rom x"),
+        ("{{As of|2018|²}} x {{as of|2018|13|1}}", "As of ² 2018 x As of 1 2018"),
         ("1{{ndash}}2", "1–2"),
         ("{{As of|2018|9|post=,}} 4", "As of September 2018, 4"),
         ("x {{as of|2021|March|lc=y}}", "x As of March 2021".replace("As", "as")),
@@ -85,6 +92,15 @@ def test_what_is_no_prose_is_dropped() -> None:
 )
 def test_plain(raw: str, text: str) -> None:
     assert read(raw).text == text
+
+
+def test_rows_of_tables() -> None:
+    raw = (
+        "{| class=x\n! A !! [[B]]\n|-\n| 1 || style=x | [[c|d]]\n|-\n! 2\n| e\nf\n{|\n| in\n|}\n"
+        "|- x\n| || -\n|-\n| " + "g" * 20_001 + "\n|}\n{|\n| h || || i\n"
+    )
+    assert wikitext.rows(raw) == ["A: 1; [[B]]: [[c|d]]", "A: 2; [[B]]: e f", "[[B]]: -", "h; i"]
+    assert wikitext.rows("| a || b") == []
 
 
 def test_the_introduction_ends_at_the_first_heading_of_the_raw_text() -> None:
@@ -134,7 +150,21 @@ def test_what_is_beyond_reading_is_said_at_once(raw: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["}}{{", "{{a}}", "<ref></ref>", "<!--", "{|\n", "|}\n", "\n==", "= ", "<ref/>", "''"]
+    "piece",
+    [
+        "|-\n",
+        "{|\n|a||b\n|}\n",
+        "}}{{",
+        "{{a}}",
+        "<ref></ref>",
+        "<!--",
+        "{|\n",
+        "|}\n",
+        "\n==",
+        "= ",
+        "<ref/>",
+        "''",
+    ],
 )
 def test_time_grows_with_the_text_alone(piece: str) -> None:
     raw = piece * (200_000 // len(piece))
@@ -142,6 +172,7 @@ def test_time_grows_with_the_text_alone(piece: str) -> None:
     wikitext.is_disambiguation("x", raw)
     for section in wikitext.sections(raw):
         try:
+            wikitext.rows(section.raw)
             wikitext.prose(section.raw)
         except WikitextError:
             continue
