@@ -78,7 +78,8 @@ def compose(article: Article, scene: Scene) -> Draft | None:
     if near.text is not None:
         elsewhere.insert(0, near.text)
     same = _unchanged(article, intro, rng)
-    other = _unchanged(stranger, away, rng)
+    # An editor gets one of these; no other one may state the same fact in other words.
+    other = _one_each(_unchanged(stranger, away, rng), rng)
     kept = (
         *_some("unchanged_sentence", [(article.title, ask) for ask in same], rng),
         *_some("related_document", near.asks, rng),
@@ -244,6 +245,14 @@ def _unchanged(article: Article, intro: Introduction, rng: Random) -> list[Ask]:
             for text in (wording.prompt, question)
         ]
     return found
+
+
+def _one_each(asks: Sequence[Ask], rng: Random) -> list[Ask]:
+    """One question of those with the same answer, for each answer."""
+    groups: dict[str, list[Ask]] = {}
+    for ask in asks:
+        groups.setdefault(ask.answer, []).append(ask)
+    return [rng.choice(group) for group in groups.values()]
 
 
 def _retrieved(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,8 +102,12 @@ def continent_page(name: str, rows: list[list[str]]) -> Draft:
     return name, own, [Ask(question, answer) for _, question, answer in rows]
 
 
-def holder_page(name: str, since: str | None) -> Draft:
-    """The page of somebody who came to office on a day, or before all others."""
-    if since is None:
+def holder_page(name: str, days: Sequence[str | None]) -> Draft:
+    """The page of somebody in office, given the first days of all terms; None: before the others.
+
+    A page that told of some terms only would contradict what is stated on it of another one.
+    """
+    if None in days:
         return name, [f"{name} has held a high office."], []
-    return name, [f"{name} came to office in {since[:4]}."], []
+    years = sorted({day[:4] for day in days if day is not None})
+    return name, [f"{name} came to office in {' and in '.join(years)}."], []

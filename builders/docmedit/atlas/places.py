@@ -40,6 +40,11 @@ class Change:
     relation: str
     timeline: list[list[Any]]
 
+    @property
+    def values(self) -> list[str]:
+        """All that held at one time or another."""
+        return [value for _, value in self.timeline if value is not None]
+
 
 @lru_cache(maxsize=8)
 def read_part(part: str) -> Mapping[str, Any]:

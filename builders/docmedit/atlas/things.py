@@ -154,7 +154,7 @@ def at(timeline: list[list[Any]], day: str) -> tuple[str | None, int | None]:
     """What a timeline says for a day, and the year from which that holds.
 
     Args:
-        timeline: (day or None, value) in order; a value holds from its day on.
+        timeline: (day or None, value or None) in order; a value holds from its day on.
         day: In ISO 8601.
     """
     held: tuple[str | None, int | None] = (None, None)

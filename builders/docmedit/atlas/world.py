@@ -103,20 +103,19 @@ class World:
         for subject, changes in self._changes.items():
             if subject in self._countries:
                 for change in (c for c in changes if c.relation == "capital"):
-                    found.update((value, subject) for _, value in change.timeline)
+                    found.update((value, subject) for value in change.values)
         # One place under two names has one article, and a city that shares its country's name none.
-        names = {country.name for country in self._countries.values()}
-        return tuple(
-            (name, key)
-            for name, key in sorted(found.items())
-            if name not in names and name != "Nur-Sultan"
-        )
+        taken = {country.name for country in self._countries.values()}
+        for subject, changes in self._changes.items():
+            for change in (c for c in changes if c.relation == "name"):
+                taken.update(value for value in change.values if value != subject)
+        return tuple((name, key) for name, key in sorted(found.items()) if name not in taken)
 
     @cached_property
     def _capitals(self) -> set[str]:
         """Cities that were a capital for a part of the time; some are younger than the world."""
         changes = (c for found in self._changes.values() for c in found)
-        return {v for c in changes if c.relation == "capital" for _, v in c.timeline}
+        return {value for c in changes if c.relation == "capital" for value in c.values}
 
     def _change(self, subject: str, relation: str) -> Change | None:
         changes = self._changes.get(subject, ())
@@ -261,10 +260,18 @@ class World:
             yield pages.continent_page(name, rows)
         for name, about in read_part("events").items():
             yield name, [about], []
+        for name, days in self._terms().items():
+            yield pages.holder_page(name, days)
+
+    def _terms(self) -> Mapping[str, list[str | None]]:
+        """Who has been in office by the later date, with the first day of each term."""
+        terms: dict[str, list[str | None]] = {}
         for changes in self._changes.values():
             for change in (c for c in changes if c.relation in _HOLDERS):
                 for since, name in change.timeline:
-                    yield pages.holder_page(name, since)
+                    if name is not None and (since is None or since <= self.after):
+                        terms.setdefault(name, []).append(since)
+        return terms
 
 
 @lru_cache(maxsize=4)
