@@ -21,6 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import jinja2
 
 from schemas.arrow import Schema
+from schemas.describe import attributes
 from schemas.images import EncodedImage
 from schemas.manifest import Manifest
 from schemas.records import AXES, PROBE_KINDS
@@ -33,7 +34,6 @@ HUB_LICENCES = frozenset(
 
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
 _ADDRESS = re.compile(r"(https?://[A-Za-z0-9./?=%#:+,;@_-]*[A-Za-z0-9/=_-])")
-_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 
 
 class _Done(str):
@@ -255,7 +255,7 @@ def _record_types(record: type) -> Iterator[RecordType]:
     seen = [record]
     for cls in seen:
         text = inspect.cleandoc(cls.__doc__ or "")
-        meanings = {name: _own_words(words) for name, words in _ATTRIBUTE.findall(text)}
+        meanings = {name: _own_words(words) for name, words in attributes(cls).items()}
         fields = []
         for name, hint in typing.get_type_hints(cls).items():
             label, parts = _label(hint)

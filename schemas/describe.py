@@ -42,8 +42,7 @@ def describe(schema: Schema[Any]) -> list[FieldDescription]:
 
 
 def _fields(record: type, prefix: str) -> Iterator[FieldDescription]:
-    section = (inspect.getdoc(record) or "").partition("Attributes:\n")[2]
-    descriptions = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(section)}
+    descriptions = attributes(record)
     for name, hint in typing.get_type_hints(record).items():
         inner, nullable = without_none(hint)
         listed = get_origin(inner) is tuple
@@ -52,6 +51,15 @@ def _fields(record: type, prefix: str) -> Iterator[FieldDescription]:
         yield FieldDescription(prefix + name, kind, nullable, descriptions.get(name, ""))
         if dataclasses.is_dataclass(item) and item is not EncodedImage:
             yield from _fields(typing.cast(type, item), f"{prefix}{name}{'[]' * listed}.")
+
+
+def attributes(record: type) -> dict[str, str]:
+    """What the fields of a record type mean, those that it inherits among them."""
+    found: dict[str, str] = {}
+    for kind in reversed(record.__mro__):
+        section = (inspect.cleandoc(kind.__doc__ or "")).partition("Attributes:\n")[2]
+        found |= {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(section)}
+    return found
 
 
 def _name(hint: Any) -> str:

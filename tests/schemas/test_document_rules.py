@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.arrow import DOCMEDIT, OKEDIT, schema_of
+from schemas.arrow import DOCMEDIT, OKEDIT, SCHEMAS, Schema, schema_of
+from schemas.describe import describe
 from schemas.document_rules import DOCUMENT_RULES, check_document
 from schemas.documents import Document, Mention, Version
 from schemas.validate import validate
@@ -105,6 +106,11 @@ def test_the_end_of_a_longer_sentence_is_no_statement() -> None:
     )
     record = make_document_record(document=document)
     assert "old_statements_are_outdated" not in {f.rule for f in check_document(record)}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=list(SCHEMAS))
+def test_every_field_of_a_schema_has_a_meaning(schema: Schema[Any]) -> None:
+    assert [field.path for field in describe(schema) if not field.description] == []
 
 
 def test_documents_survive_parquet_and_are_told_by_their_columns(tmp_path: Any) -> None:

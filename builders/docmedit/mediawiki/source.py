@@ -50,6 +50,7 @@ class DumpSource:
     evidence: Wanted = "any"
     max_facts: int = 16
     _counts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _languages: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def ingest(self, spool: Path) -> Iterator[Row | Reject]:
         """Document edits and rejected pages, in the order of the second snapshot.
@@ -63,6 +64,7 @@ class DumpSource:
         pair = self._pair
         with Store(spool) as store:
             read = yield from load(pair, store, self._counts, self.language)
+            self._languages[:] = [read.language]
             reader = Reader(store, read.titles, read.language)
             yield from self._sort(reader)
             self._collect(reader)
@@ -85,8 +87,11 @@ class DumpSource:
                     yield made
 
     def context(self) -> dict[str, Any]:
-        """How many pages went which way."""
-        return {"counts": dict(sorted(self._counts.items()))}
+        """How many pages went which way, and the language they are in."""
+        return {
+            "counts": dict(sorted(self._counts.items())),
+            "language": next(iter(self._languages), None),
+        }
 
     def describe(self) -> dict[str, Any]:
         """Facts about the source for manifest and card."""

@@ -21,6 +21,7 @@ from schemas.validate import validate
 from tests.builders.okedit.support import CommandLine, Scripted
 from tests.document_factories import make_draft
 from tests.stubs.openai_server import OpenAIStub
+from tests.test_documents import write_dumps
 
 SMALL = ("--limit", "5", "--shard-size", "2")
 
@@ -70,6 +71,25 @@ def test_an_export_is_a_source(docmedit: CommandLine, tmp_path: Path) -> None:
     docmedit("export", tmp_path / "again", "--format", "fruit")
     back = (tmp_path / "again.fruit" / "fruit.jsonl").read_text().splitlines()
     assert set(back) == set(file.read_text().splitlines())
+
+
+def test_the_language_and_counts_of_dumps_are_in_manifest_and_card(
+    docmedit: CommandLine, tmp_path: Path
+) -> None:
+    write_dumps(tmp_path)
+    before, after = sorted(tmp_path.glob("*.xml.bz2"))
+    out = tmp_path / "docs"
+    built = docmedit(
+        "build", "--source", "dumps", "--before", before, "--after", after, "--out", out
+    )
+    assert built.code == 0, built.err
+    source = Manifest.read(out).source
+    assert source["language"] == "en"
+    assert source["counts"]["updated"] == 1
+    card = (out / "README.md").read_text()
+    assert 'language:\n- "en"\n' in card
+    assert "| `facts` | list of Fact |" in card
+    assert "| `requests` | list of EditRequest | The facts to change together" in card
 
 
 def test_a_row_of_a_file_that_cannot_be_used_is_a_reject(
