@@ -35,7 +35,13 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """One relation between two things, in words."""
+    """One relation between two things, in words.
+
+    Attributes:
+        subject: What it is said of.
+        relation: What is said, as a short phrase such as `capital`.
+        object: What it is.
+    """
 
     subject: str
     relation: str
