@@ -1,6 +1,6 @@
 """What the builder makes of two real snapshots, beside counts made by others: a table.
 
-    python -m benchmarks.count_docmedit BEFORE AFTER --write docs/docmedit.md
+    python -m benchmarks.count_docmedit BEFORE AFTER --write README.md
 
 The counts beside were made independently, for the two miniature dumps of the English Wikipedia
 that the DBpedia extraction framework comes with (2020-06-11 and 2021-12-13).
