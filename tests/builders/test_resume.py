@@ -122,8 +122,12 @@ def test_a_killed_build_is_taken_up(moment: str, tmp_path: Path, undisturbed: Pa
     assert bool(hooks.rows("ingest")) == read, "the source is read once"
 
 
+WRITES = 22
+"""Files that a build of the toy data set writes, one after the other."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(21))
+@pytest.mark.parametrize("number", range(WRITES))
 def test_a_build_killed_within_any_write_is_taken_up(
     number: int, tmp_path: Path, undisturbed: Path
 ):
@@ -143,7 +147,7 @@ def test_every_write_is_covered(tmp_path: Path):
     process = start(tmp_path / "out", **GIVEN, folder=str(tmp_path))
     assert process.wait(60) == 0
     process.communicate()
-    assert len(Hooks(tmp_path).moments("fsync")) == 21
+    assert len(Hooks(tmp_path).moments("fsync")) == WRITES
 
 
 @pytest.mark.parametrize("moment", ["record 3", pytest.param("draft 16", marks=pytest.mark.slow)])
