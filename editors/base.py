@@ -192,10 +192,9 @@ class EditedModel:
         """What the edited model answers greedily; see `LM.generate`."""
         return self.lm.generate(self._rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
 
-    def room(self, query: Query) -> int | None:
-        """Tokens that fit behind a query as the edited model reads it; see `LM.room`."""
-        (read,) = self._rewritten([query])
-        return self.lm.room(read)
+    def rooms(self, queries: Sequence[Query]) -> list[int | None]:
+        """Tokens that fit behind each query as the edited model reads it; see `LM.rooms`."""
+        return self.lm.rooms(self._rewritten(queries))
 
     def _rewritten(self, queries: Sequence[Query]) -> Sequence[Query]:
         for rewrite in self._rewrites:

@@ -291,10 +291,13 @@ class LM:
                 f"{query.prompt[:60]!r}"
             )
 
-    def room(self, query: Query) -> int | None:
-        """Tokens that fit behind a query, or None where nobody knows the model's context."""
+    def rooms(self, queries: Sequence[Query]) -> list[int | None]:
+        """Tokens that fit behind each query, or None where nobody knows the model's context."""
         limit = self.context_length
-        return None if limit is None else max(0, limit - self.prompt_tokens(query))
+        return [
+            None if limit is None else max(0, limit - self.prompt_tokens(query))
+            for query in queries
+        ]
 
     def in_batches(
         self,

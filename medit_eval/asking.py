@@ -41,8 +41,8 @@ class Answering(Protocol):
         """Likelihoods of given answers."""
         ...
 
-    def room(self, query: Query) -> int | None:
-        """Tokens that fit behind a query, or None where nobody knows."""
+    def rooms(self, queries: Sequence[Query]) -> list[int | None]:
+        """Tokens that fit behind each query, or None where nobody knows."""
         ...
 
 
@@ -103,9 +103,9 @@ def _written(model: Answering, questions: Sequence[Question]) -> dict[str, Basel
     """
     by_length: dict[int, list[Question]] = defaultdict(list)
     outputs: dict[str, Baseline] = {}
-    for question in questions:
+    rooms = model.rooms([question.query for question in questions]) if questions else []
+    for question, room in zip(questions, rooms, strict=True):
         length = question.length or 0
-        room = model.room(question.query)
         if room is not None and room < length:
             length = room - room % _STEP
         if length < min(_LEAST, question.length or 0):

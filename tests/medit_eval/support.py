@@ -191,5 +191,7 @@ class Scripted:
     ) -> list[Likelihood]:
         return [Likelihood((len(a),), (-1.0,), ((len(a), 0),)) for a in answers]
 
-    def room(self, query: Query) -> int | None:
-        return None if self.places is None else self.places - len(query.prompt.split())
+    def rooms(self, queries: Sequence[Query]) -> list[int | None]:
+        if self.places is None:
+            return [None] * len(queries)
+        return [self.places - len(query.prompt.split()) for query in queries]
