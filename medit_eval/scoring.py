@@ -202,9 +202,11 @@ def score(
         if documents and run.root is not None:
             write_documents(run.root, documents)
         if not manifest.complete:
-            questions = [
-                slot.question for record in found for slot in slots(record, continued=continued)
-            ]
+            of_record = {
+                record.id: [slot.question for slot in slots(record, continued=continued)]
+                for record in found
+            }
+            questions = [question for asked in of_record.values() for question in asked]
             total = len({question.digest for question in questions})
             with progress.phase("before the edits", total) as tick:
                 store = default_cache() if cache is None else Path(cache)
@@ -214,14 +216,9 @@ def score(
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
                 lambda done: None,
             )  # fmt: skip
-            asked = sum(
-                1
-                for episode in episodes
-                for step in episode
-                for record in step.ask
-                for _ in slots(record, continued=continued)
-            )
-            with progress.phase(f"after {method.name}", asked) as tick:
+            steps = (step for episode in episodes for step in episode)
+            count = sum(len(of_record[record.id]) for step in steps for record in step.ask)
+            with progress.phase(f"after {method.name}", count) as tick:
                 runner.tick = tick
                 try:
                     runner.run(episodes)
@@ -233,7 +230,15 @@ def score(
             manifest = read_manifest(run.root)
         told = tuple(run.diagnostics.values())
         return _report(
-            run.predictions, told, documents, chosen, judge, manifest, run.root, progress
+            run.predictions,
+            told,
+            documents,
+            chosen,
+            judge,
+            recogniser,
+            manifest,
+            run.root,
+            progress,
         )
 
 
@@ -261,8 +266,6 @@ def rescore(
     """
     root = Path(run)
     manifest = read_manifest(root)
-    if recogniser is not None:
-        manifest.reporting["recogniser"] = recogniser
     predictions = read_predictions(root, manifest)
     wanted = metrics
     if metrics is None:
@@ -270,7 +273,7 @@ def rescore(
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
     return _report(
         predictions, read_diagnostics(root), read_documents(root, manifest),
-        _metrics(wanted, judge), judge, manifest, root, progress or Quiet(),
+        _metrics(wanted, judge), judge, recogniser, manifest, root, progress or Quiet(),
     )  # fmt: skip
 
 
@@ -280,6 +283,7 @@ def _report(
     documents: Mapping[str, Document],
     metrics: Sequence[Metric],
     judge: Judge | None,
+    recogniser: str | None,
     manifest: RunManifest,
     root: Path | None,
     progress: Progress,
@@ -298,8 +302,12 @@ def _report(
         seed=int(manifest.arguments["seed"]),
         bar=float(manifest.reporting["measurable_from"]),
     )
+    pipeline = recogniser or manifest.reporting.get("recogniser")
     about_documents = document_rows(
-        predictions, documents, int(manifest.arguments["seed"]), _recogniser(manifest, documents)
+        predictions,
+        documents,
+        int(manifest.arguments["seed"]),
+        SpacyRecogniser(pipeline) if pipeline else None,
     )
     report = Report(
         tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root, about_documents
@@ -308,11 +316,6 @@ def _report(
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()
     return report
-
-
-def _recogniser(manifest: RunManifest, documents: Mapping[str, Document]) -> SpacyRecogniser | None:
-    name = manifest.reporting.get("recogniser")
-    return SpacyRecogniser(name) if name is not None and documents else None
 
 
 def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tuple[Metric, ...]:
