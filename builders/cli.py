@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from schemas.cli import option
 
 if TYPE_CHECKING:
     from builders.pipeline import Outcome
@@ -14,11 +16,6 @@ SOURCE = "Source"
 CONTENT = "Content"
 MODELS = "Models"
 RUN = "Run"
-
-
-def option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
-    """An option in one panel of the help page."""
-    return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
 
 
 # Options of every builder.

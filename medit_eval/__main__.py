@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from schemas.cli import run
+from schemas.cli import option, run
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,86 +46,82 @@ class FormatChoice(enum.StrEnum):
     chat = "chat"
 
 
-def _option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
-    return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
-
-
 # Options of several commands.
-Model = Annotated[str, _option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)]
+Model = Annotated[str, option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)]
 Records = Annotated[
     str,
-    _option(
+    option(
         "A builder's folder, a file, a Hub data set, testbed/people or testbed/documents.", _WHAT
     ),
 ]
 RecordsFormat = Annotated[
-    str, _option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
+    str, option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
 ]
-Limit = Annotated[int | None, _option("Records to use; default: all.", _WHAT, min=1)]
+Limit = Annotated[int | None, option("Records to use; default: all.", _WHAT, min=1)]
 Settings = Annotated[
     list[str] | None,
-    _option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
+    option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
 ]
 Metrics = Annotated[
-    str | None, _option("Names, with commas between; default: the usual ones.", _HOW)
+    str | None, option("Names, with commas between; default: the usual ones.", _HOW)
 ]
-JudgeModel = Annotated[str | None, _option("Model that judges answers, behind an endpoint.", _HOW)]
-BaseUrl = Annotated[str | None, _option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
+JudgeModel = Annotated[str | None, option("Model that judges answers, behind an endpoint.", _HOW)]
+BaseUrl = Annotated[str | None, option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
 Recogniser = Annotated[
-    str | None, _option("spaCy pipeline for entities in documents; default: by form.", _HOW)
+    str | None, option("spaCy pipeline for entities in documents; default: by form.", _HOW)
 ]
-Device = Annotated[str | None, _option("Such as cpu or cuda:1.", _MODEL)]
-Dtype = Annotated[str, _option("auto, float32, bfloat16 or float16.", _MODEL)]
-Seed = Annotated[int, _option("Everything random derives from it.", _RUN)]
-Everything = Annotated[bool, _option("Show all metrics, not the headline alone.", _RUN, "--all")]
+Device = Annotated[str | None, option("Such as cpu or cuda:1.", _MODEL)]
+Dtype = Annotated[str, option("auto, float32, bfloat16 or float16.", _MODEL)]
+Seed = Annotated[int, option("Everything random derives from it.", _RUN)]
+Everything = Annotated[bool, option("Show all metrics, not the headline alone.", _RUN, "--all")]
 
 
 @app.command()
 def score(
     editor: Annotated[
-        str, _option("none, memit, alphaedit, come, balancedit, scr, or a plug-in's.", _WHAT)
+        str, option("none, memit, alphaedit, come, balancedit, scr, or a plug-in's.", _WHAT)
     ],
     model: Model,
     records: Records,
     records_format: RecordsFormat = "medit",
-    images: Annotated[Path | None, _option("Folder of a foreign file's pictures.", _WHAT)] = None,
-    split: Annotated[str, _option("Split of a data set on the Hub.", _WHAT)] = "test",
+    images: Annotated[Path | None, option("Folder of a foreign file's pictures.", _WHAT)] = None,
+    split: Annotated[str, option("Split of a data set on the Hub.", _WHAT)] = "test",
     limit: Limit = None,
     protocol: Annotated[
-        ProtocolChoice, _option("In which order to edit, ask and take back.", _HOW)
+        ProtocolChoice, option("In which order to edit, ask and take back.", _HOW)
     ] = ProtocolChoice.single,
     batch_size: Annotated[
-        int, _option("Records edited with one call, but for single.", _HOW, min=1)
+        int, option("Records edited with one call, but for single.", _HOW, min=1)
     ] = 100,
     metrics: Metrics = None,
     setting: Settings = None,
     tuned: Annotated[
-        Path | None, _option("What `tune` wrote; its records are left out.", _HOW)
+        Path | None, option("What `tune` wrote; its records are left out.", _HOW)
     ] = None,
     memory_sizes: Annotated[
-        str | None, _option("For editors that route: edits in memory, such as 1,100.", _HOW)
+        str | None, option("For editors that route: edits in memory, such as 1,100.", _HOW)
     ] = None,
-    max_new_tokens: Annotated[int, _option("Length of a free answer.", _HOW, min=1)] = 32,
+    max_new_tokens: Annotated[int, option("Length of a free answer.", _HOW, min=1)] = 32,
     measurable_from: Annotated[
-        float, _option("What the unedited model must get right of portability.", _HOW, min=0, max=1)
+        float, option("What the unedited model must get right of portability.", _HOW, min=0, max=1)
     ] = 0.5,
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
     recogniser: Recogniser = None,
     prompt_format: Annotated[
-        FormatChoice, _option("How prompts are put to the model.", _MODEL)
+        FormatChoice, option("How prompts are put to the model.", _MODEL)
     ] = FormatChoice.plain,
     device: Device = None,
     dtype: Dtype = "auto",
     device_map: Annotated[
-        str | None, _option("Spread the model over devices: auto.", _MODEL)
+        str | None, option("Spread the model over devices: auto.", _MODEL)
     ] = None,
-    rows: Annotated[int, _option("Questions asked at once.", _MODEL, min=1)] = 64,
+    rows: Annotated[int, option("Questions asked at once.", _MODEL, min=1)] = 64,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, _option("Run folder; a run that broke off goes on there.", _RUN)
+        Path | None, option("Run folder; a run that broke off goes on there.", _RUN)
     ] = None,
-    cache: Annotated[Path | None, _option("Folder of the unedited model's answers.", _RUN)] = None,
+    cache: Annotated[Path | None, option("Folder of the unedited model's answers.", _RUN)] = None,
     everything: Everything = False,
 ) -> None:
     """Edit a model with records, ask it their probes, and compare with what it said before."""
@@ -194,20 +190,20 @@ def rescore(
 
 @app.command()
 def tune(
-    editor: Annotated[str, _option("memit, alphaedit, come, balancedit, or a plug-in's.", _WHAT)],
+    editor: Annotated[str, option("memit, alphaedit, come, balancedit, or a plug-in's.", _WHAT)],
     model: Model,
     records: Records,
-    out: Annotated[Path, _option("File for the result, which `score --tuned` takes.", _RUN)],
+    out: Annotated[Path, option("File for the result, which `score --tuned` takes.", _RUN)],
     records_format: RecordsFormat = "medit",
     limit: Limit = None,
-    trials: Annotated[int, _option("Choices to try.", _HOW, min=1)] = 24,
+    trials: Annotated[int, option("Choices to try.", _HOW, min=1)] = 24,
     share: Annotated[
-        float, _option("Share of the records that is set aside to search on.", _HOW)
+        float, option("Share of the records that is set aside to search on.", _HOW)
     ] = 0.2,
-    most: Annotated[int, _option("Records to set aside at most.", _HOW, min=1)] = 50,
+    most: Annotated[int, option("Records to set aside at most.", _HOW, min=1)] = 50,
     space: Annotated[
         list[str] | None,
-        _option("Values to choose from: name=[value, ...] as JSON; default: the usual.", _HOW),
+        option("Values to choose from: name=[value, ...] as JSON; default: the usual.", _HOW),
     ] = None,
     setting: Settings = None,
     device: Device = None,

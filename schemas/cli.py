@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from schemas.errors import InputError
+
+
+def option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
+    """An option in one panel of the help page."""
+    return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
 
 
 def run(app: typer.Typer) -> NoReturn:

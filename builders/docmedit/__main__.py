@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from builders import cli
-from schemas.cli import run
+from schemas.cli import option, run
 
 app = typer.Typer(
     help="Build DocMEdit-style document edits.",
@@ -53,29 +53,29 @@ class FormatChoice(enum.StrEnum):
 def build(
     out: cli.Out = Path("out/docmedit"),
     source: Annotated[
-        SourceChoice, cli.option("Where articles come from.", cli.SOURCE)
+        SourceChoice, option("Where articles come from.", cli.SOURCE)
     ] = SourceChoice.atlas,
     before: Annotated[
-        Path | None, cli.option("The earlier dump: a file, or a folder of parts.", cli.SOURCE)
+        Path | None, option("The earlier dump: a file, or a folder of parts.", cli.SOURCE)
     ] = None,
-    after: Annotated[Path | None, cli.option("The later dump.", cli.SOURCE)] = None,
+    after: Annotated[Path | None, option("The later dump.", cli.SOURCE)] = None,
     records: Annotated[
-        Path | None, cli.option("JSONL file of FRUIT or DocMEdit, for fruit.", cli.SOURCE)
+        Path | None, option("JSONL file of FRUIT or DocMEdit, for fruit.", cli.SOURCE)
     ] = None,
     evidence: Annotated[
-        EvidenceChoice, cli.option("Where the facts of dumps may stand.", cli.SOURCE)
+        EvidenceChoice, option("Where the facts of dumps may stand.", cli.SOURCE)
     ] = EvidenceChoice.any,
     limit: Annotated[
-        int | None, cli.option("Document edits to make; default: all.", cli.SOURCE, min=1)
+        int | None, option("Document edits to make; default: all.", cli.SOURCE, min=1)
     ] = None,
     name: cli.Name = None,
     split: cli.Split = "test",
     seed: cli.Seed = 0,
     triples: Annotated[
-        TriplesChoice, cli.option("Who says what the triples are.", cli.CONTENT)
+        TriplesChoice, option("Who says what the triples are.", cli.CONTENT)
     ] = TriplesChoice.source,
     relations: Annotated[
-        Path | None, cli.option("File of relations that triples may have.", cli.CONTENT)
+        Path | None, option("File of relations that triples may have.", cli.CONTENT)
     ] = None,
     model: cli.Model = None,
     base_url: cli.BaseUrl = None,

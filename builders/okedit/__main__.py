@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from builders import cli
-from schemas.cli import run
+from schemas.cli import option, run
 
 app = typer.Typer(
     help="Build OKEDIT-style multimodal edit records.",
@@ -57,40 +57,40 @@ class FormatChoice(enum.StrEnum):
 def build(
     out: cli.Out = Path("out/okedit"),
     source: Annotated[
-        SourceChoice, cli.option("Where rows come from.", cli.SOURCE)
+        SourceChoice, option("Where rows come from.", cli.SOURCE)
     ] = SourceChoice.flags,
     questions: Annotated[
-        Path | None, cli.option("Question file of okvqa, or the file of mmedit.", cli.SOURCE)
+        Path | None, option("Question file of okvqa, or the file of mmedit.", cli.SOURCE)
     ] = None,
-    annotations: Annotated[Path | None, cli.option("Annotation file of okvqa.", cli.SOURCE)] = None,
-    columns: Annotated[Path | None, cli.option("Column map (TOML) of hub.", cli.SOURCE)] = None,
+    annotations: Annotated[Path | None, option("Annotation file of okvqa.", cli.SOURCE)] = None,
+    columns: Annotated[Path | None, option("Column map (TOML) of hub.", cli.SOURCE)] = None,
     images_folder: Annotated[
-        Path | None, cli.option("Folder of the source's images.", cli.SOURCE)
+        Path | None, option("Folder of the source's images.", cli.SOURCE)
     ] = None,
     allow_missing_images: Annotated[
-        bool, cli.option("Keep rows without an image as text-only records.", cli.SOURCE)
+        bool, option("Keep rows without an image as text-only records.", cli.SOURCE)
     ] = False,
     limit: cli.Limit = None,
     name: cli.Name = None,
     split: cli.Split = "test",
     seed: cli.Seed = 0,
     rephrasings: Annotated[
-        int, cli.option("Rephrasings per record for probes.", cli.CONTENT, min=1, max=20)
+        int, option("Rephrasings per record for probes.", cli.CONTENT, min=1, max=20)
     ] = 5,
     editor_rephrasings: Annotated[
-        int, cli.option("Rephrasings per record for editors.", cli.CONTENT, min=0, max=20)
+        int, option("Rephrasings per record for editors.", cli.CONTENT, min=0, max=20)
     ] = 3,
     image_size: Annotated[
-        int, cli.option("Pixels per side of drawn flags.", cli.CONTENT, min=224, max=1024)
+        int, option("Pixels per side of drawn flags.", cli.CONTENT, min=224, max=1024)
     ] = 256,
-    text: Annotated[TextChoice, cli.option("Who writes text.", cli.MODELS)] = TextChoice.offline,
+    text: Annotated[TextChoice, option("Who writes text.", cli.MODELS)] = TextChoice.offline,
     images: Annotated[
-        ImagesChoice, cli.option("Who draws pictures.", cli.MODELS)
+        ImagesChoice, option("Who draws pictures.", cli.MODELS)
     ] = ImagesChoice.offline,
     model: cli.Model = None,
     image_model: Annotated[
         str | None,
-        cli.option("Image model, or folder or Hub id of a diffusers pipeline.", cli.MODELS),
+        option("Image model, or folder or Hub id of a diffusers pipeline.", cli.MODELS),
     ] = None,
     base_url: cli.BaseUrl = None,
     api_key: cli.ApiKey = None,
@@ -99,7 +99,7 @@ def build(
     cache: cli.Cache = None,
     fallback: Annotated[
         bool,
-        cli.option("Let rules answer what the model failed at, marked in provenance.", cli.MODELS),
+        option("Let rules answer what the model failed at, marked in provenance.", cli.MODELS),
     ] = False,
     batch: cli.Batch = False,
     dry_run: cli.DryRun = False,
