@@ -1,0 +1,1 @@
+"""General benchmarks on edited models, run by lm-evaluation-harness."""
