@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from editors.lm import LM, Likelihood
 from editors.prompts import Query
+from editors.saving import Saved, read, write
 from schemas.errors import InputError
 from schemas.records import EditRequest
 
@@ -64,6 +66,10 @@ class EditedModel:
 
     keeps_weights: ClassVar[bool] = False
     """Whether the method leaves all weights alone, so that they are compared at the end only."""
+
+    state_kinds: ClassVar[tuple[type, ...]] = ()
+    """The classes that `state` is made of beside tensors and plain values, so that it can be read
+    back from a file."""
 
     def __init__(self, lm: LM) -> None:
         """Take hold of a model; nothing is changed yet."""
@@ -151,6 +157,40 @@ class EditedModel:
     def _verify(self) -> None:
         if self._digest is not None and self.lm.digest() != self._digest:
             raise RuntimeError(f"{self.lm.name} is not what it was before it was edited")
+
+    # On the disk ----------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write the edits that are in the model into a folder, for `load`.
+
+        Raises:
+            TypeError: If the method's state holds something that has no form on the disk.
+        """
+        weights = {name: self._parameter(name) for name in self._originals}
+        write(folder, Saved(type(self).__name__, self._own_digest(), weights, self.state))
+
+    def load(self, folder: Path) -> None:
+        """Take the edits of a folder in place of those in the model.
+
+        Raises:
+            InputError: If they are of another model or method, or a file is missing or altered.
+        """
+        self.restore()
+        saved = read(
+            folder, model=self._own_digest(), kinds=self.state_kinds, device=self.lm.device
+        )
+        if saved.editor != type(self).__name__:
+            found = f"holds edits of {saved.editor}, not of {type(self).__name__}"
+            raise InputError(found, file=folder / "edit.json")
+        for name, weight in saved.weights.items():
+            parameter = self._parameter(name)
+            self._originals[name] = parameter.detach().clone()
+            parameter.data.copy_(weight)
+        self.state = saved.state
+
+    def _own_digest(self) -> str:
+        """The digest of the unedited weights."""
+        return self._digest if self._digest is not None else self.lm.digest()
 
     # Three seams ----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from editors.anatomy import fan_in, fan_out
 from editors.base import EditedModel
 from editors.batch import Batch
-from editors.copies import Copies, by_rows, joined
+from editors.copies import Copies, FullCopies, LowRankCopies, by_rows, joined
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Forced, Route, require_mode
@@ -169,6 +169,7 @@ class CodebookModel(EditedModel):
     """
 
     keeps_weights = True
+    state_kinds = (Codebook, Entry, FullCopies, LowRankCopies)
 
     def __init__(self, lm: LM, layer: nn.Module, *, key: Key, measure: Measure, rank: int) -> None:
         """Take hold of a layer.

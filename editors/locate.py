@@ -174,6 +174,8 @@ class LocatedModel(EditedModel):
         editor: The hyperparameters.
     """
 
+    state_kinds = (Memory,)
+
     def __init__(self, lm: LM, editor: LocateThenEdit, aiming: Aiming) -> None:
         """Take hold of a model; see `EditedModel`."""
         super().__init__(lm)

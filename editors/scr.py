@@ -227,6 +227,7 @@ class SCRModel(EditedModel):
     """
 
     keeps_weights = True
+    state_kinds = (Fact, Picture)
 
     def __init__(self, lm: LM, editor: SCR) -> None:
         """Begin with an empty memory."""

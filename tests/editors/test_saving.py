@@ -1,0 +1,145 @@
+"""Edits on the disk: what is read back is what was written, and nothing else is ever taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from editors.base import EditedModel
+from editors.lm import LM
+from editors.saving import Saved, read, write
+from schemas.errors import InputError
+from schemas.records import EditRequest
+from tests.editors.facts import ANN
+from tests.editors.test_matrix import NAMES, answers, editor, requests_for
+from tests.tiny_models import tiny
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "llava"])
+@pytest.mark.parametrize("name", NAMES)
+def test_going_on_from_a_file_gives_the_same_numbers(
+    name: str, family: str, tmp_path: Path
+) -> None:
+    lm = tiny(family)
+    method, (first, second) = editor(name, lm, tmp_path), requests_for(family)
+    digest = lm.digest()
+    with method.apply(lm) as edited:
+        edited.edit([first])
+        half = answers(edited, family)
+        edited.save(tmp_path / "half")
+        edited.edit([second])
+        whole = answers(edited, family)
+    with method.apply(lm) as edited:
+        edited.edit([second])  # what is loaded takes the place of this
+        edited.load(tmp_path / "half")
+        assert answers(edited, family) == half
+        edited.edit([second])
+        assert answers(edited, family) == whole
+        edited.restore()
+    assert lm.digest() == digest
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    numbers: dict[int, torch.Tensor]
+    names: tuple[str, ...]
+    radius: float
+
+
+class _Remembering(EditedModel):
+    state_kinds = (_Remembered,)
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        names = tuple(request.id for request in requests)
+        self.state = _Remembered({3: torch.arange(4.0)[::2]}, names, float("inf"))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[LM, Path]:
+    lm = tiny("gpt2")
+    with _Remembering(lm) as edited:
+        edited.edit([ANN])
+        edited.save(tmp_path / "saved")
+    return lm, tmp_path / "saved"
+
+
+def test_a_memory_comes_back_as_it_was(saved: tuple[LM, Path]) -> None:
+    lm, folder = saved
+    with _Remembering(lm) as edited:
+        edited.load(folder)
+        assert edited.state.names == (ANN.id,)
+        assert edited.state.radius == float("inf")
+        assert edited.state.numbers[3].tolist() == [0.0, 2.0]
+
+
+def test_edits_of_another_model_are_refused(saved: tuple[LM, Path]) -> None:
+    lm, folder = saved
+    with torch.no_grad():
+        next(iter(lm.model.parameters())).add_(1)
+    with _Remembering(lm) as edited, pytest.raises(InputError, match="belongs to a model") as error:
+        edited.load(folder)
+    assert error.value.file == folder / "edit.json"
+
+
+def test_edits_of_another_method_are_refused(saved: tuple[LM, Path]) -> None:
+    class Other(_Remembering):
+        pass
+
+    lm, folder = saved
+    with Other(lm) as edited, pytest.raises(InputError, match="of _Remembering, not of Other"):
+        edited.load(folder)
+
+
+def test_a_class_that_the_method_does_not_name_is_never_made(saved: tuple[LM, Path]) -> None:
+    lm, folder = saved
+    path = folder / "edit.json"
+    fields = json.loads(path.read_text())
+    fields["state"]["class"] = "Path"
+    path.write_text(json.dumps(fields))
+    with _Remembering(lm) as edited, pytest.raises(InputError, match="holds a Path, which"):
+        edited.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "edit.json").unlink(), "no edits were saved here"),
+        (lambda folder: (folder / "edit.json").write_text("{"), "JSON"),
+        (lambda folder: (folder / "edit.json").write_text('{"format": 99}'), "of format 1"),
+        (lambda folder: (folder / "edit.safetensors").unlink(), "is not there"),
+        (lambda folder: _truncate(folder / "edit.safetensors"), "has the SHA-256"),
+    ],
+)
+def test_a_damaged_folder_is_named(saved: tuple[LM, Path], spoil: Any, said: str) -> None:
+    lm, folder = saved
+    spoil(folder)
+    with _Remembering(lm) as edited, pytest.raises(InputError, match=said):
+        edited.load(folder)
+
+
+def test_a_file_that_is_no_safetensors_is_named(tmp_path: Path) -> None:
+    write(tmp_path, Saved("x", "m", {"w": torch.ones(2)}, None))
+    (tmp_path / "edit.safetensors").write_bytes(b"\x80\x04K\x01.")
+    from schemas.layout import sha256_of
+
+    path = tmp_path / "edit.json"
+    fields = json.loads(path.read_text())
+    fields["tensors"] = sha256_of(tmp_path / "edit.safetensors")
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path, model="m", kinds=())
+
+
+def test_what_has_no_form_on_the_disk_is_said() -> None:
+    with pytest.raises(TypeError, match="holds a set"):
+        write(Path("never"), Saved("x", "m", {}, {"a": {1, 2}}))
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4])
