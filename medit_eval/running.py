@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Protocol
 
 from editors.base import EditedModel, Editor
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Forced, Routed
 from medit_eval.asking import Settings, ask
+from medit_eval.checkpoints import Checkpoints
 from medit_eval.metrics.matching import normalise
 from medit_eval.predictions import Baseline, Diagnostic, Prediction, Routing
 from medit_eval.protocols import Episode, Step
@@ -25,6 +27,19 @@ from schemas.records import EditRecord, EditRequest
 
 _CHUNK = 512
 """Questions that are asked before their predictions are handed on."""
+
+
+class EditorError(InputError):
+    """An editor that failed in another way than by refusing a request; its run is not complete."""
+
+
+class Benchmark(Protocol):
+    """Benchmarks to run at some steps."""
+
+    def __call__(self, model: EditedModel | None, phase: str) -> bool:
+        """Run those of a phase that are missing, if a model is given; whether any were."""
+        ...
+
 
 Place = tuple[str, bytes | None]
 """Prompt and picture: two questions with equal ones cannot have two answers."""
@@ -45,6 +60,10 @@ class Runner:
         keep: Takes predictions as they come.
         note: Takes what the editor tells of itself after each edit.
         tick: Told how many questions are done.
+        checkpoints: Where the edits of a sequence are kept on the way, or None.
+        benchmark: Runs benchmarks on the edited model and files them under a phase; says whether
+            any were still to be run where it is given no model. None where none are wanted.
+        notes: What the reader of the numbers should know.
     """
 
     lm: LM
@@ -57,13 +76,19 @@ class Runner:
     keep: Callable[[Sequence[Prediction]], None]
     note: Callable[[Sequence[Diagnostic]], None]
     tick: Tick
+    checkpoints: Checkpoints | None = None
+    benchmark: Benchmark | None = None
     notes: list[str] = field(default_factory=list)
 
     def run(self, episodes: Sequence[Episode]) -> None:
         """Carry out episodes; those whose predictions are all there are passed over.
 
         An edit that cannot be made (`InputError`) makes its records' questions unscorable. Any
-        other error of an editor ends the run; what is done by then has been kept.
+        other error of an editor ends the run; what is done by then has been kept. A sequence goes
+        on from the last checkpoint that was kept.
+
+        Raises:
+            EditorError: If the editor fails in another way than by refusing a request.
         """
         with _own_randomness(), self.editor.apply(self.lm) as edited:
             for episode in episodes:
@@ -73,16 +98,32 @@ class Runner:
                 edited.restore()
                 _Episode(self, edited).run(episode)
 
-    def slots(self, records: Sequence[EditRecord]) -> Iterator[Slot]:
-        """The questions of records."""
-        for record in records:
-            yield from slots(record, continued=self.continued)
+    def slots(self, step: Step) -> Iterator[Slot]:
+        """The questions of a step."""
+        return step_slots(step, continued=self.continued)
 
     def _todo(self, step: Step) -> bool:
-        return any(slot.key(step.phase) not in self.done for slot in self.slots(step.ask))
+        if step.benchmarks and self.benchmark is not None and self.benchmark(None, step.phase):
+            return True
+        return any(slot.key(step.phase) not in self.done for slot in self.slots(step))
 
     def _size(self, step: Step) -> int:
-        return sum(1 for _ in self.slots(step.ask))
+        return sum(1 for _ in self.slots(step))
+
+
+def step_slots(step: Step, *, continued: bool) -> Iterator[Slot]:
+    """The questions that are asked in a step.
+
+    Args:
+        step: The step.
+        continued: Whether edited questions are continued at length.
+    """
+    for record in step.ask:
+        yield from slots(record, continued=continued)
+    for record in step.watch:
+        for slot in slots(record, continued=continued):
+            if slot.probe.expectation == "unchanged":
+                yield slot
 
 
 @dataclass
@@ -95,14 +136,58 @@ class _Episode:
     failed: dict[str, str] = field(default_factory=dict)
     targets: dict[Place, tuple[str, str]] = field(default_factory=dict)
     changed: dict[Place, str] = field(default_factory=dict)
+    owners: dict[Place, tuple[str, str]] = field(default_factory=dict)
+    superseded: dict[str, str] = field(default_factory=dict)
 
     def run(self, steps: Episode) -> None:
-        for step in steps:
-            if step.edit:
-                self._edit(step.edit)
-                self._note(step)
+        resumed = self._resumed(steps)
+        for step in steps[resumed or 0 :]:
+            if step.edit and (resumed is None or step is not steps[resumed]):
+                self._edit_or_fail(step, steps)
             with _forced(self.edited, step.force):
                 self._ask(step)
+            if step.benchmarks and self.runner.benchmark is not None:
+                self.runner.benchmark(self.edited, step.phase)
+
+    def _resumed(self, steps: Episode) -> int | None:
+        """The step of the last checkpoint kept, whose edits are loaded; None where none is."""
+        kept = self.runner.checkpoints
+        last = kept.latest() if kept is not None else None
+        places = [number for number, step in enumerate(steps) if step.edits == last]
+        if kept is None or last is None or not places:
+            return None
+        self.failed.update(kept.load(self.edited, last))
+        for step in steps[: places[0] + 1]:
+            self._warn_of_contradictions(step.edit)
+            self._made([record for record in step.edit if record.id not in self.failed])
+        self.edits = last - len(self.failed)
+        return places[0]
+
+    def _edit_or_fail(self, step: Step, steps: Episode) -> None:
+        try:
+            self._edit(step.edit)
+            self._note(step)
+        except Exception as error:  # a stranger's editor may raise anything
+            made = sum(len(earlier.edit) for earlier in steps[: steps.index(step)])
+            among = sum(len(every.edit) for every in steps)
+            ids = ", ".join(record.id for record in step.edit[:3])
+            more = f" and {len(step.edit) - 3} more" if len(step.edit) > 3 else ""
+            told = " ".join(str(error).split())
+            raise EditorError(
+                f"the editor {self.runner.editor.name} failed at edit {made + 1} of {among} "
+                f"(record {ids}{more}): {type(error).__name__}{f': {told}' if told else ''}"
+            ) from error
+        self._keep(step)
+
+    def _keep(self, step: Step) -> None:
+        """Keep the edits of a checkpoint, so that a run that is killed goes on from here."""
+        if step.edits is None or self.runner.checkpoints is None:
+            return
+        try:
+            self.runner.checkpoints.save(self.edited, step.edits, self.failed)
+        except TypeError as error:  # what a stranger's editor remembers may have no form on disk
+            self.runner.checkpoints = None
+            self.runner.notes.append(f"the edits were not kept on the way: {error}")
 
     def _edit(self, records: Sequence[EditRecord]) -> None:
         """Put records into the model with one call; leave out those that cannot be edited."""
@@ -123,7 +208,21 @@ class _Episode:
                         self.failed[record.id] = f"the edit failed: {(*reasons, error)[0]}"
                 left = [record for record in left if bad and record.id not in bad]
         self.edits += len(left)
-        for record in left:
+        self._made(left)
+
+    def _made(self, records: Sequence[EditRecord]) -> None:
+        """Note which questions the edits of records change, and whose edits they take back."""
+        for record in records:
+            for request in record.requests:
+                place, target = _place(request.prompt, request.image), request.target_new
+                owner, other = self.owners.get(place, (record.id, target))
+                if owner != record.id and normalise(other) != normalise(target):
+                    self.superseded[owner] = record.id
+        for record in records:
+            self.superseded.pop(record.id, None)
+            for request in record.requests:
+                place = _place(request.prompt, request.image)
+                self.owners[place] = (record.id, request.target_new)
             for probe in record.probes:
                 if probe.expectation == "target":
                     for prompt, image in probe.queries():
@@ -136,7 +235,7 @@ class _Episode:
         )
 
     def _ask(self, step: Step) -> None:
-        todo = iter(self.runner.slots(step.ask))
+        todo = self.runner.slots(step)
         while chunk := list(islice(todo, _CHUNK)):
             new = [slot for slot in chunk if slot.key(step.phase) not in self.runner.done]
             if new:
@@ -172,6 +271,8 @@ class _Episode:
         """Why a question cannot be judged, whatever the model says."""
         if slot.record.id in self.failed:
             return self.failed[slot.record.id]
+        if slot.probe.expectation == "target" and slot.record.id in self.superseded:
+            return f"superseded by the later edit of record {self.superseded[slot.record.id]}"
         query = slot.question.query
         other = self.changed.get(_place(query.prompt, query.image))
         if slot.probe.expectation == "unchanged" and other not in (None, slot.record.id):

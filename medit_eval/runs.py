@@ -6,6 +6,7 @@ DIR/documents.parquet          the documents that were rewritten, if the records
 DIR/diagnostics.parquet        what the editor told of itself after each edit, if anything
 DIR/scores.parquet             each metric's judgement of each prediction
 DIR/summary.csv                the table
+DIR/checkpoints/edits-N/       the edits of a sequence, while the run goes on
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from medit_eval.checkpoints import Checkpoints
 from medit_eval.documents.report import RUN_DOCUMENTS, RunDocument
 from medit_eval.metrics import Need
 from medit_eval.parts import Parts, read_part
@@ -83,6 +85,11 @@ class RunFolder:
     _kept: list[Prediction] = field(default_factory=list)
     _waiting: list[Prediction] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """Where the edits of a sequence are kept while the run goes on."""
+        return None if self.root is None else Checkpoints(self.root / "checkpoints")
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -153,6 +160,8 @@ class RunFolder:
         """Write the manifest of a complete run."""
         if self.root is None:
             return
+        if self.checkpoints is not None:
+            self.checkpoints.clear()
         files = Parts(predictions_path(self.root), PREDICTIONS).files()
         write_manifest(
             self.root,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from medit_eval.documents.entities import SpacyRecogniser
 from medit_eval.documents.report import document_rows, documents_of
+from medit_eval.gaps import Gaps
 from medit_eval.metrics import DEFAULT, METRICS, Metric
 from medit_eval.metrics.core import select
 from medit_eval.predictions import SCORES, Diagnostic, Prediction
-from medit_eval.protocols import memory_plan, plan
+from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
     VERSION,
@@ -53,7 +54,9 @@ def score(
     records: str | Path | Iterable[EditRecord] | Any,
     *,
     protocol: str = "single",
-    batch_size: int = 100,
+    batch_size: int | None = None,
+    checkpoints: Sequence[int] = (),
+    order: int = 0,
     metrics: Iterable[str | Metric] | None = None,
     prompt_format: PromptFormat | None = None,
     seed: int = 0,
@@ -85,7 +88,13 @@ def score(
         records: A builder's folder, a file of a known format, a data set, or records; see
             `medit_eval.sources.load`.
         protocol: `single`, `batch` or `sequential`; see `medit_eval.protocols`.
-        batch_size: Records that are edited with one call, in the latter two.
+        batch_size: Records that are edited with one call, in the latter two: 100 by default, or 1
+            with checkpoints.
+        checkpoints: For `sequential`: numbers of edits after which everything is asked that the
+            edits so far should have changed, and everything that none of them should. Those that
+            the records do not reach are left out.
+        order: With checkpoints, which sample of the records, in which order, is edited; drawn from
+            the seed.
         metrics: Metrics or their names; those of `medit_eval.metrics.DEFAULT` by default.
         prompt_format: How prompts are put to the model: `plain` (the default), `qa` or `chat`.
         seed: What random choices of editors, and the bootstrap, derive from.
@@ -124,7 +133,7 @@ def score(
     from medit_eval.corpora import with_corpus
     from medit_eval.models import identity, resolve
     from medit_eval.questions import slots
-    from medit_eval.running import Runner
+    from medit_eval.running import Runner, step_slots
 
     progress = progress or Quiet()
     chosen = _metrics(metrics, judge)
@@ -137,7 +146,9 @@ def score(
         split=split,
         limit=limit,
     )
-    plan(protocol, found, batch_size)  # what is wrong with these shows before the model is loaded
+    size = batch_size if batch_size is not None else (1 if checkpoints else 100)
+    # What is wrong with these shows before the model is loaded.
+    _plan(protocol, found, size, checkpoints, seed, order)
     if not isinstance(editor, str) and (editor_options or tuned):
         raise InputError("options belong to an editor that is given by name")
     lm = resolve(
@@ -154,7 +165,9 @@ def score(
         settings_found = _tuned(Path(tuned), editor, lm)
         found = settings_found.evaluated(found)
         editor_options = {**settings_found.options, **(editor_options or {})}
-    episodes = plan(protocol, found, batch_size) + memory_plan(found, memory_sizes)
+    episodes, found = _plan(protocol, found, size, checkpoints, seed, order)
+    reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
+    episodes += memory_plan(found, memory_sizes)
     method = editor
     if isinstance(method, str):
         method = make(method, lm, with_corpus(method, lm, editor_options))
@@ -175,7 +188,7 @@ def score(
             "records_digest": records_digest(found),
             "record_count": len(found),
             "protocol": protocol,
-            "batch_size": batch_size,
+            "batch_size": size,
             "prompt_format": lm.renderer.format,
             "max_new_tokens": max_new_tokens,
             "top": settings.top,
@@ -183,6 +196,11 @@ def score(
             "memory_sizes": list(memory_sizes),
             "seed": seed,
             **({"document_count": len(documents)} if documents else {}),
+            **(
+                {"checkpoints": reached, "order": order, "sequence": [r.id for r in found]}
+                if reached
+                else {}
+            ),
         },
         reporting={
             "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
@@ -214,10 +232,14 @@ def score(
             runner = Runner(
                 lm, method, settings, before, continued, seed,
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
-                lambda done: None,
+                lambda done: None, run.checkpoints,
             )  # fmt: skip
-            steps = (step for episode in episodes for step in episode)
-            count = sum(len(of_record[record.id]) for step in steps for record in step.ask)
+            count = sum(
+                1
+                for episode in episodes
+                for step in episode
+                for _ in step_slots(step, continued=continued)
+            )
             with progress.phase(f"after {method.name}", count) as tick:
                 runner.tick = tick
                 try:
@@ -301,6 +323,9 @@ def _report(
         protocol=str(manifest.arguments["protocol"]),
         seed=int(manifest.arguments["seed"]),
         bar=float(manifest.reporting["measurable_from"]),
+        gaps=Gaps(
+            manifest.arguments.get("sequence", ()), manifest.arguments.get("checkpoints", ())
+        ),
     )
     pipeline = recogniser or manifest.reporting.get("recogniser")
     about_documents = document_rows(
@@ -316,6 +341,29 @@ def _report(
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()
     return report
+
+
+def _plan(
+    protocol: str,
+    records: Sequence[EditRecord],
+    batch_size: int,
+    checkpoints: Sequence[int],
+    seed: int,
+    order: int,
+) -> tuple[list[Episode], Sequence[EditRecord]]:
+    """The episodes of a run, and the records in them.
+
+    Raises:
+        InputError: If protocol, batch size and checkpoints do not go together.
+    """
+    episodes = plan(protocol, records, batch_size)
+    if not checkpoints:
+        return episodes, records
+    if protocol != "sequential":
+        raise InputError(f"checkpoints belong to the protocol 'sequential', not to {protocol!r}")
+    reached = reachable(checkpoints, batch_size, len(records))
+    chosen = draw(records, reached[-1], seed, order)
+    return sequence(chosen, batch_size, reached), chosen
 
 
 def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tuple[Metric, ...]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from medit_eval.gaps import Gaps
 from medit_eval.metrics import DEFAULT, Metric
 from medit_eval.predictions import Prediction, Score
 from medit_eval.statistics import Bootstrap, Estimate, harmonic, macro
@@ -34,6 +35,7 @@ _AXES_OF_MEAN = ("reliability", "generality", "locality", "portability")
 _NEEDS_KNOWLEDGE = "portability"
 _PICTURE_KINDS = frozenset({"image_augmented", "image_other_instance", "image_rephrase"})
 _SPLIT = frozenset({"unchanged_generated", "unchanged_top1", "unchanged_topk", "leak"})
+_BY_GAP = frozenset(reach for reach, _ in MEASURES.values())
 _OF_BEFORE = frozenset({"pre_edit_right", "pre_edit_target", "fluency_pre_edit"})
 
 
@@ -49,7 +51,8 @@ class Row:
         phase: When the questions were asked.
         subset: `all`; on locality also `model_right` and `model_wrong`, the questions that the
             unedited model got right and those that it did not, and each grade of the probes, which
-            says how far from the edit they are.
+            says how far from the edit they are; in a sequence with checkpoints, also how long ago
+            the edit was made, see `medit_eval.gaps`.
         n: Questions scored.
         unscorable: Questions that could not be scored.
         mean: The mean score; NaN where nothing could be scored or the axis is not measurable.
@@ -90,6 +93,7 @@ def summarise(
     protocol: str,
     seed: int,
     bar: float = BAR,
+    gaps: Gaps | None = None,
 ) -> list[Row]:
     """The rows of a run's summary, phase by phase.
 
@@ -100,6 +104,7 @@ def summarise(
         seed: Seed of the bootstrap.
         bar: Share of portability questions that the unedited model must get right, with the
             answers that hold before the edit, for a kind to be measurable.
+        gaps: In which order records were edited, for a sequence with checkpoints.
     """
     numbers = {name: i for i, name in enumerate(dict.fromkeys(p.record for p in predictions))}
     bootstrap = Bootstrap(len(numbers), seed)
@@ -111,7 +116,7 @@ def summarise(
     for score in scores:
         prediction = by_key[score.record, score.probe, score.index, score.phase]
         groups = phases[score.phase]
-        for subset in _subsets(prediction, score.metric, right):
+        for subset in _subsets(prediction, score.metric, right, gaps or Gaps()):
             cell = (prediction.axis, prediction.kind, score.metric, subset)
             group = groups.setdefault(cell, _Group())
             if score.value is None:
@@ -141,8 +146,13 @@ def _value(metric: Metric, prediction: Prediction) -> float | None:
 
 
 def _subsets(
-    prediction: Prediction, metric: str, right: Mapping[tuple[str, str, int, str], bool]
+    prediction: Prediction,
+    metric: str,
+    right: Mapping[tuple[str, str, int, str], bool],
+    gaps: Gaps,
 ) -> list[str]:
+    if metric in _BY_GAP:
+        return [ALL, *gaps.subsets(prediction)]
     if metric not in _SPLIT:
         return [ALL]
     known = right.get(prediction.key)

@@ -13,6 +13,7 @@ from editors.lm import LM
 from medit_eval import Report, rescore, score
 from medit_eval.parts import Parts
 from medit_eval.predictions import PREDICTIONS
+from medit_eval.running import EditorError
 from medit_eval.runs import read_manifest
 from schemas.errors import InputError
 from schemas.records import EditRecord
@@ -109,8 +110,10 @@ def test_a_bug_of_an_editor_ends_the_run_and_finished_probes_are_kept(
     lm: LM, records: list[EditRecord], tmp_path: Path
 ) -> None:
     before, out = lm.digest(), tmp_path / "run"
-    with pytest.raises(ZeroDivisionError, match="a bug of the editor's"):
+    said = "failed at edit 1 of 1 .record r2.: ZeroDivisionError: a bug of the editor's"
+    with pytest.raises(EditorError, match=said) as raised:
         run(Oracle(crashes_on="q2"), lm, records, tmp_path, out=out)
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert lm.digest() == before
     kept = rescore(out)
     assert {row.record for row in kept.raw} == {"r0", "r1"}
