@@ -11,15 +11,13 @@ Nothing is imported before an editor is asked for.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints, is_typeddict
 
 from schemas.errors import InputError
+from schemas.plugins import Plugins, hint
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -41,9 +39,12 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 """Where the editors of this package are."""
 
 
+_EDITORS = Plugins("editor", GROUP, BUILT_IN)
+
+
 def names() -> list[str]:
     """All names that `make` knows, sorted; plug-ins are listed without being loaded."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+    return _EDITORS.names()
 
 
 def find(name: str) -> Any:
@@ -52,22 +53,7 @@ def find(name: str) -> Any:
     Raises:
         InputError: If there is no such editor, two of that name, or a plug-in cannot be loaded.
     """
-    plugins = [point for point in entry_points(group=GROUP) if point.name == name]
-    owners = [_owner(point) for point in plugins]
-    if len(plugins) + (name in BUILT_IN) > 1:
-        if name in BUILT_IN:
-            owners.insert(0, "medit")
-        raise InputError(f"several editors are called {name!r}: of {', '.join(owners)}")
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        return getattr(import_module(module), attribute)
-    if not plugins:
-        raise InputError(f"there is no editor {name!r}; {_hint(name, names())}")
-    try:
-        return plugins[0].load()
-    except Exception as error:  # a stranger's module may raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"the editor {name!r} of {owners[0]} cannot be loaded: {reason}") from None
+    return _EDITORS.find(name)
 
 
 def make(name: str, lm: LM, options: Mapping[str, Any] | None = None) -> Editor:
@@ -108,8 +94,8 @@ def _check_options(name: str, maker: Any, options: Mapping[str, Any]) -> None:
     known, anything = _parameters(maker)
     for option in options:
         if not anything and option not in known:
-            hint = _hint(option, known) if known else "it has none"
-            raise InputError(f"the editor {name!r} has no option {option!r}; {hint}")
+            advice = hint(option, known) if known else "it has none"
+            raise InputError(f"the editor {name!r} has no option {option!r}; {advice}")
 
 
 def _parameters(maker: Any) -> tuple[list[str], bool]:
@@ -131,14 +117,3 @@ def _unpacked(maker: Any, name: str) -> list[str]:
     except (NameError, TypeError, ValueError):  # names that only a type checker knows, or none
         return []
     return [*get_type_hints(settings)] if is_typeddict(settings) else []
-
-
-def _hint(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"known are {', '.join(known)}"
-
-
-def _owner(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value

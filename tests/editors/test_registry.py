@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from editors import registry
 from editors.base import EditedModel, Editor, no_edit
 from editors.lm import LM
 from editors.registry import BUILT_IN, GROUP, find, make, names, option_names
+from schemas import plugins as lookup
 from schemas.errors import InputError
 from tests.tiny_models import tiny
 
@@ -43,7 +43,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def install(**points: str) -> None:
         found = [EntryPoint(name, value, GROUP) for name, value in points.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found)
+        monkeypatch.setattr(lookup, "entry_points", lambda group: found)
 
     install()
     sys.modules[HERE] = sys.modules[__name__]
