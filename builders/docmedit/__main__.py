@@ -36,13 +36,6 @@ class EvidenceChoice(enum.StrEnum):
     other_page = "other_page"
 
 
-class TriplesChoice(enum.StrEnum):
-    """Who says what the triples are."""
-
-    source = "source"
-    openai = "openai"
-
-
 class FormatChoice(enum.StrEnum):
     """What other tools read."""
 
@@ -72,8 +65,9 @@ def build(
     split: cli.Split = "test",
     seed: cli.Seed = 0,
     triples: Annotated[
-        TriplesChoice, option("Who says what the triples are.", cli.CONTENT)
-    ] = TriplesChoice.source,
+        str,
+        option("Who says what the triples are: source, openai or a plug-in.", cli.CONTENT),
+    ] = "source",
     relations: Annotated[
         Path | None, option("File of relations that triples may have.", cli.CONTENT)
     ] = None,
@@ -107,7 +101,7 @@ def build(
         after=after,
         records=records,
         evidence=evidence.value,
-        triples=triples.value,
+        triples=triples,
         relations=relations,
         limit=limit,
         seed=seed,
@@ -115,7 +109,7 @@ def build(
         shard_rows=shard_size,
     )
     reader = None
-    if triples is TriplesChoice.openai:
+    if triples == "openai":
         endpoint = EndpointSettings.resolve(
             model=model, base_url=base_url, api_key=api_key, concurrency=concurrency
         )

@@ -11,14 +11,16 @@ from typing import Any
 from builders import pipeline
 from builders.card import render_card
 from builders.definition import Build
+from builders.docmedit.extractors import TripleExtractor, describe, open_extractor
+from builders.docmedit.model_triples import EXTRACT, ExtractedTriples, ModelTriples
 from builders.docmedit.options import NAMES, Options
 from builders.docmedit.recipe import DocmeditRecipe
-from builders.docmedit.triples import EXTRACT, ExtractedTriples
 from builders.executor import LocalExecutor
 from builders.rehearsal import Rehearsal
 from builders.text.model import TextModel
 from builders.text.protocol import TextGenerator, TextRequest, TextResult
 from schemas.arrow import DOCMEDIT
+from schemas.errors import InputError
 from schemas.layout import sha256_of
 from schemas.manifest import Manifest
 from schemas.progress import Progress
@@ -29,10 +31,15 @@ def define(options: Options, model: TextModel | None, workers: int) -> Build[Any
 
     Args:
         options: What shapes its content.
-        model: The model that reads triples; None where those of the source stand.
+        model: The model that reads triples, for `openai`; None for other extractors.
         workers: Processes, which share out what may be asked of the model at a time.
+
+    Raises:
+        InputError: If there is no such extractor, it cannot be loaded, or it lacks its model.
     """
-    triples: dict[str, Any] = {"generator": options.triples}
+    if (options.triples == "openai") != (model is not None):
+        raise InputError("a model is needed where openai reads the triples, and there alone")
+    triples = describe(options.triples)
     if model is not None:
         triples |= model.describe()
     if options.relations is not None:
@@ -68,7 +75,7 @@ def build(
 
     Args:
         options: What shapes its content.
-        model: The model that reads triples, if one is to.
+        model: The model that reads triples, for `openai`.
         out: Its folder.
         progress: Shows how far it is.
         workers: Processes.
@@ -100,7 +107,7 @@ def rehearsal(definition: Build[Any], options: Options, model: TextModel | None)
     """The text requests of a build."""
 
     def open_recipe(text: TextGenerator, context: dict[str, Any], root: Path) -> DocmeditRecipe:
-        return _recipe(options, text)
+        return _recipe(options, ModelTriples(text))
 
     return Rehearsal(definition, model, (EXTRACT,), open_recipe, lambda _: _NoTriples())
 
@@ -135,11 +142,13 @@ def _open_recipe(
     context: dict[str, Any],
     work: Path,
 ) -> DocmeditRecipe:
-    return _recipe(options, None if model is None else model.open(work, workers))
+    if model is not None:
+        return _recipe(options, ModelTriples(model.open(work, workers)))
+    return _recipe(options, open_extractor(options.triples))
 
 
-def _recipe(options: Options, text: TextGenerator | None) -> DocmeditRecipe:
-    return DocmeditRecipe(options.source, text, options.known_relations(), options.seed)
+def _recipe(options: Options, extractor: TripleExtractor) -> DocmeditRecipe:
+    return DocmeditRecipe(options.source, extractor, options.known_relations(), options.seed)
 
 
 def _card(manifest: Manifest) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builders.definition import Source
-from builders.docmedit.triples import Relations
+from builders.docmedit.extractors import Relations
 from schemas.errors import InputError
 from schemas.manifest import Rules
 
 SourceName = Literal["atlas", "dumps", "fruit"]
 EvidenceName = Literal["any", "other_page"]
-TriplesName = Literal["source", "openai"]
 
 NAMES: Mapping[SourceName, str] = {
     "atlas": "AtlasDocs",
@@ -35,7 +34,7 @@ class Options:
         after: The later dump.
         records: The file of `fruit`.
         evidence: Whether facts may stand in the article itself, or on other pages alone.
-        triples: Who says what the triples are.
+        triples: The name of what says what the triples are; see `builders.docmedit.extractors`.
         relations: A file of relations that triples may have.
         limit: Document edits to make, or rows of `fruit` to read; None for all.
         seed: Everything random derives from it and from the record's content.
@@ -49,7 +48,7 @@ class Options:
     after: Path | None = None
     records: Path | None = None
     evidence: EvidenceName = "any"
-    triples: TriplesName = "source"
+    triples: str = "source"
     relations: Path | None = None
     limit: int | None = None
     seed: int = 0

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from builders.definition import Row
 from builders.docmedit.draft import Draft
+from builders.docmedit.extractors import Relations, TripleExtractor
 from builders.docmedit.record import assemble, record_id
-from builders.docmedit.triples import ExtractTriples, OnlyKnownRelations, Relations
+from builders.docmedit.triples import ExtractTriples, OnlyKnownRelations
 from builders.seeds import content_id
 from builders.steps import Filter, Problem, Step
-from builders.text.protocol import TextGenerator
 from schemas.arrow import from_row
 from schemas.documents import DocumentRecord
 
@@ -22,25 +22,22 @@ class DocmeditRecipe:
 
     Attributes:
         source: The source's name, for provenance.
-        text: Reads triples from texts, or None where those of the source stand.
+        extractor: Says what the triples are.
         relations: The relations that triples may have.
-        seed: What requests' seeds derive from.
+        seed: What passages' seeds derive from.
     """
 
     source: str
-    text: TextGenerator | None
+    extractor: TripleExtractor
     relations: Relations
     seed: int
 
     @property
     def steps(self) -> Sequence[Step[Draft]]:
         """The steps, in order."""
-        extract: list[Step[Draft]] = []
-        if self.text is not None:
-            extract.append(ExtractTriples(self.text, self.relations, self.seed))
         return [
             Filter("facts", _has_facts),
-            *extract,
+            ExtractTriples(self.extractor, self.relations, self.seed),
             OnlyKnownRelations(self.relations),
         ]
 
@@ -50,14 +47,13 @@ class DocmeditRecipe:
 
     def record(self, draft: Draft) -> DocumentRecord:
         """The finished record."""
-        triples = "source" if self.text is None else self.text.name
-        made = (("document", "source"), ("document.triples", triples), ("probes", "source"))
+        read = ("document.triples", self.extractor.name)
+        made = (("document", "source"), read, ("probes", "source"))
         return assemble(_with_unique_facts(draft), self.source, made)
 
     def close(self) -> None:
-        """Close the generator."""
-        if self.text is not None:
-            self.text.close()
+        """Close the extractor."""
+        self.extractor.close()
 
 
 def _has_facts(draft: Draft) -> Problem | None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from builders.docmedit.build import define, rehearsal
+from builders.docmedit.extractors import Relations, SourceTriples
+from builders.docmedit.model_triples import EXTRACT, ModelTriples
 from builders.docmedit.options import Options
 from builders.docmedit.recipe import DocmeditRecipe
-from builders.docmedit.triples import EXTRACT, ExtractTriples, Relations
+from builders.docmedit.triples import ExtractTriples
 from builders.text.model import TextModel
 from builders.text.settings import EndpointSettings
 from medit_eval.sources import load
@@ -115,6 +117,7 @@ def test_a_row_of_a_file_that_cannot_be_used_is_a_reject(
         (("--relations", "missing.txt"), "does not exist"),
         (("--split", "two words"), "must be one word"),
         (("--triples", "openai"), "model"),
+        (("--triples", "sorce"), "no triple extractor 'sorce'; did you mean source?"),
     ],
 )
 def test_bad_options_are_one_sentence(
@@ -169,7 +172,8 @@ def test_a_model_reads_triples_from_both_texts_and_every_fact() -> None:
         new = "Sundal" in inputs["text"]
         return answer(("Ada Berg", "employed by", "Sundal" if new else "Nordfrost"))
 
-    step = ExtractTriples(Scripted(extract_triples=read), Relations(("employed by",)), seed=0)
+    model = ModelTriples(Scripted(extract_triples=read))
+    step = ExtractTriples(model, Relations(("employed by",)), seed=0)
     (made,) = step([make_draft()])
     assert not hasattr(made, "rule")
     document = made.document  # pyright: ignore[reportAttributeAccessIssue]
@@ -179,13 +183,13 @@ def test_a_model_reads_triples_from_both_texts_and_every_fact() -> None:
     assert triple is not None
     assert triple.relation == "employed by"
     text = Scripted(extract_triples=read)
-    ExtractTriples(text, Relations(("employed by",)), seed=0)([make_draft()])
+    ExtractTriples(ModelTriples(text), Relations(("employed by",)), seed=0)([make_draft()])
     assert all("employed by" in inputs["relations"] for inputs in text.inputs("extract_triples"))
 
 
 def test_a_triple_that_the_text_does_not_hold_rejects_the_record() -> None:
     text = Scripted(extract_triples=answer(("Ada Berg", "employer", "Equinor")))
-    (made,) = ExtractTriples(text, Relations(), seed=0)([make_draft()])
+    (made,) = ExtractTriples(ModelTriples(text), Relations(), seed=0)([make_draft()])
     assert made.rule == "triples"  # pyright: ignore[reportAttributeAccessIssue]
     assert "Equinor" in made.reason  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -227,6 +231,8 @@ def test_a_dry_run_counts_requests_and_asks_nobody(docmedit: CommandLine, tmp_pa
 def test_offline_nothing_is_asked() -> None:
     definition = define(Options(limit=1), None, 1)
     assert rehearsal(definition, Options(limit=1), None).model is None
+    with pytest.raises(InputError, match="a model is needed"):
+        define(Options(limit=1, triples="openai"), None, 1)
 
 
 def test_the_recipe_closes_its_generator() -> None:
@@ -236,8 +242,8 @@ def test_the_recipe_closes_its_generator() -> None:
         def close(self) -> None:
             closed.append(True)
 
-    DocmeditRecipe("tests", Closing(), Relations(), 0).close()
-    DocmeditRecipe("tests", None, Relations(), 0).close()
+    DocmeditRecipe("tests", ModelTriples(Closing()), Relations(), 0).close()
+    DocmeditRecipe("tests", SourceTriples(), Relations(), 0).close()
     assert closed == [True]
 
 
