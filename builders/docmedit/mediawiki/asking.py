@@ -37,7 +37,7 @@ def wordings(
         sentence: The sentence that names the entity.
         mention: The entity, counted from the sentence's beginning.
         triple: What says the same, or None.
-        triples: All that the article's box says.
+        triples: All that the article's boxes and tables say.
     """
     text = cloze(title, sentence, mention) or _question(title, sentence, mention)
     if triple is not None:
@@ -82,6 +82,11 @@ def contains(text: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I) is not None
 
 
+def bare(title: str) -> str:
+    """A title without the brackets that tell it from others of the name."""
+    return _BRACKETS.sub("", title)
+
+
 def _question(title: str, sentence: Sentence, mention: Mention) -> Asked | None:
     """A sentence that begins with an entity as a question for it, where the rest can be one."""
     if not _ARTICLE.fullmatch(sentence.text[: mention.start].strip()):
@@ -121,7 +126,7 @@ def _spelling(title: str, start: str, mentions: Sequence[Mention]) -> str | None
     What stands in the name of something else is not the article: "Berlin" in "Berlin Wall". Every
     title begins with a capital, whatever the thing is called: "iPhone" is the article "IPhone".
     """
-    for name in dict.fromkeys((title, _BRACKETS.sub("", title))):
+    for name in dict.fromkeys((title, bare(title))):
         for spelling in (name, name[0].lower() + name[1:]):
             for found in re.finditer(rf"(?<!\w){re.escape(spelling)}(?!\w)", start):
                 if not any(_is_part(found.span(), mention) for mention in mentions):

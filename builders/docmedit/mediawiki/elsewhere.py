@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from builders.docmedit.mediawiki import wikitext
+from builders.docmedit.mediawiki import tables, wikitext
 from builders.docmedit.mediawiki.article import Reader
 from builders.docmedit.mediawiki.marked import Marked, stacked
 from builders.docmedit.mediawiki.sentences import Change, Sentence, align
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Store
+from builders.docmedit.mediawiki.tables import Row
 from builders.docmedit.mediawiki.templates import WikitextError, reading
+from schemas.arrow import from_row, to_row
+from schemas.documents import Triple
 
 MIN_WORDS = 4
 """Words of a sentence; shorter ones are list entries and captions."""
@@ -36,6 +39,7 @@ class Sighting:
         passage: Its paragraph.
         start: Where it begins there.
         links: The articles that it links to.
+        triples: What it states, where it is a row of a table.
     """
 
     page: str
@@ -44,6 +48,7 @@ class Sighting:
     passage: str
     start: int
     links: tuple[str, ...]
+    triples: tuple[Triple, ...] = ()
 
 
 def collect(reader: Reader, old: Entry | None, new: Entry) -> bool:
@@ -67,8 +72,7 @@ def collect(reader: Reader, old: Entry | None, new: Entry) -> bool:
             if wikitext.is_disambiguation(new.title, after):
                 return True
             for sighting, targets in _sightings(reader, before, after, new.title):
-                fields = [getattr(sighting, name) for name in Sighting.__slots__]
-                reader.store.add_sentence(fields, targets)
+                reader.store.add_sentence(to_row(sighting), targets)
     except WikitextError:
         return False
     return True
@@ -89,9 +93,8 @@ def linking(store: Store, titles: list[str], limit: int) -> list[Sighting]:
 
 
 def _sighting(fields: object) -> Sighting:
-    assert isinstance(fields, list)
-    page, section, text, passage, start, links = fields
-    return Sighting(page, section, text, passage, start, tuple(links))
+    assert isinstance(fields, dict)
+    return from_row(Sighting, fields)
 
 
 Found = tuple[Sighting, dict[str, bool]]
@@ -113,9 +116,10 @@ def _sightings(reader: Reader, before: str, after: str, own: str) -> Iterator[Fo
             lines = (line for line in raw.split("\n") if line in known)
             old = reader.section("\n".join(lines), BEFORE, own)
         yield from _changes(reader, key[0], own, old, paragraphs)
-        if rows := wikitext.rows(raw):
+        if rows := tables.rows(raw):
             if old_rows is None:  # of the whole page: tables move
-                old_rows = {row for text in old_sections.values() for row in wikitext.rows(text)}
+                texts = old_sections.values()
+                old_rows = {row.text for text in texts for row in tables.rows(text)}
             yield from _row_changes(reader, key[0], own, old_rows, rows)
 
 
@@ -133,21 +137,24 @@ def _changes(
 
 
 def _row_changes(
-    reader: Reader, section: str, own: str, old: set[str], new: list[str]
+    reader: Reader, section: str, own: str, old: set[str], new: list[Row]
 ) -> Iterator[Found]:
     """Rows that a page did not have, each with the one that it takes the place of."""
-    here = set(new)
+    here = {row.text for row in new}
     gone = sorted(row for row in old if row not in here)[:MAX_ROWS]
-    fresh = [row for row in new if row not in old][:MAX_ROWS]
-    if not any(_leads_somewhere(reader, row) for row in fresh):
+    fresh = [row for row in new if row.text not in old][:MAX_ROWS]
+    if not any(_leads_somewhere(reader, row.text) for row in fresh):
         return
     before = [reader.row(row, BEFORE, own) for row in gone]
-    after = [reader.row(row, AFTER, own) for row in fresh]
+    after = [reader.row(row.text, AFTER, own) for row in fresh]
+    rows = {marked.text: row for marked, row in zip(after, fresh, strict=True)}
     alignment = align(
-        *([Sentence(0, row.text, row.mentions) for row in rows] for rows in (before, after))
+        *([Sentence(0, row.text, row.mentions) for row in side] for side in (before, after))
     )
     for change in alignment.changes:
-        yield from _sighted(reader, section, own, change, change.new.text, 0)
+        for sighting, targets in _sighted(reader, section, own, change, change.new.text, 0):
+            stated = tables.triples([rows[sighting.text]], reader.titles)
+            yield replace(sighting, triples=stated), targets
 
 
 def _sighted(

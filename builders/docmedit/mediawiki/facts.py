@@ -8,7 +8,7 @@ from typing import Literal
 
 from builders.docmedit.draft import Asked
 from builders.docmedit.mediawiki.article import Changed
-from builders.docmedit.mediawiki.asking import contains, wordings
+from builders.docmedit.mediawiki.asking import bare, contains, wordings
 from builders.docmedit.mediawiki.elsewhere import Sighting
 from builders.docmedit.mediawiki.sentences import Change, Sentence, counterpart
 from builders.docmedit.mediawiki.wikitext import INTRODUCTION
@@ -36,7 +36,7 @@ def facts(
         title: The article.
         changed: Its introduction.
         sightings: Sentences elsewhere that newly link to the article.
-        triples: What the article's box says afterwards.
+        triples: What the article's boxes and tables say afterwards.
         wanted: Which evidence counts.
         limit: The most facts; those with evidence elsewhere come first.
     """
@@ -48,7 +48,8 @@ def facts(
         evidence = _evidence(mention, sightings)
         if evidence is None and wanted == "other_page":
             continue
-        fact = _fact(title, changed, change, mention, evidence, _triple(mention, triples))
+        triple = _triple(mention, triples) or _told(title, mention, evidence)
+        fact = _fact(title, changed, change, mention, evidence, triple)
         local = _within(change.new, mention)
         asked = list(wordings(title, change.new, local, fact.triple, triples))
         found.append((order, fact, asked))
@@ -79,6 +80,13 @@ def _triple(mention: Mention, triples: Sequence[Triple]) -> Triple | None:
     """The triple that leads to an entity."""
     names = {normalised(mention.text), normalised(mention.entity)}
     return next((triple for triple in triples if normalised(triple.object) in names), None)
+
+
+def _told(title: str, mention: Mention, evidence: Sighting | None) -> Triple | None:
+    """What a row of a table elsewhere says of the article and an entity."""
+    names = {normalised(title), normalised(bare(title))}
+    stated = evidence.triples if evidence is not None else ()
+    return _triple(mention, [t for t in stated if normalised(t.subject) in names])
 
 
 def _fact(

@@ -50,7 +50,7 @@ def triples(raw: str, title: str, titles: Titles) -> tuple[Triple, ...]:
         if len(box) <= MAX_BOX and _BOX.match(box)
         for name, raw_value in _rows(box)
         if (relation := _relation(name))
-        for value in _values(raw_value, titles)
+        for value in values(raw_value, titles)
     )
     return tuple(dict.fromkeys(found))
 
@@ -68,7 +68,12 @@ def _relation(name: str) -> str:
     return " ".join(re.sub(r"\d+$", "", name.replace("_", " ")).split())
 
 
-def _values(raw: str, titles: Titles) -> Iterator[str]:
+def values(raw: str, titles: Titles) -> Iterator[str]:
+    """What a field says, as plain text; lists and line breaks part several values.
+
+    Raises:
+        WikitextError: If it cannot be read.
+    """
     raw = _DATE.sub(lambda m: "-".join(p.zfill(2) for p in m.groups() if p), raw)
     raw = _LIST.sub(lambda m: re.sub(r"\|(?![^\[\]]*\]\])", "<br>", m[1]), raw)
     for part in _PARTS.split(raw):

@@ -11,7 +11,7 @@ from typing import Any
 
 from builders.definition import Row
 from builders.docmedit.draft import Draft
-from builders.docmedit.mediawiki import elsewhere, infobox, wikitext
+from builders.docmedit.mediawiki import elsewhere, infobox, tables, wikitext
 from builders.docmedit.mediawiki.article import Changed, Reader
 from builders.docmedit.mediawiki.facts import Wanted, facts
 from builders.docmedit.mediawiki.snapshots import Pair, Read, load
@@ -207,7 +207,8 @@ class DumpSource:
     @staticmethod
     def _triples(reader: Reader, entry: Entry) -> tuple[Triple, ...]:
         raw = wikitext.introduction(reader.raw(entry))
-        return infobox.triples(raw, entry.title, reader.titles)
+        stated = infobox.triples(raw, entry.title, reader.titles)
+        return tuple(dict.fromkeys(stated + tables.triples(tables.rows(raw), reader.titles)))
 
     def _reject(self, position: int, problem: Problem) -> Reject:
         self._counts[problem.rule] += 1

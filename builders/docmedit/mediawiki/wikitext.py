@@ -104,7 +104,7 @@ def prose(raw: str) -> list[str]:
     Raises:
         WikitextError: If templates are nested too deep or a paragraph is too long.
     """
-    text = _without_tables(_without_marks(raw))
+    text = without_tables(without_marks(raw))
     paragraphs = [
         paragraph
         for line in text.split("\n")
@@ -113,29 +113,9 @@ def prose(raw: str) -> list[str]:
         and any(map(str.isalnum, paragraph))
     ]
     for paragraph in paragraphs:
-        if problem := _beyond(paragraph):
+        if problem := too_much(paragraph):
             raise WikitextError(problem)
     return paragraphs
-
-
-def rows(raw: str) -> list[str]:
-    """The rows of a section's tables, each as a paragraph of wikitext: `Year: 1999; Town: [[A]]`.
-
-    Cells have the names of their columns in front where the table has as many of one as of the
-    other. Rows that are far too long are left out.
-
-    Raises:
-        WikitextError: If templates are nested too deep.
-    """
-    if "{|" not in raw:
-        return []
-    text = _without_marks(raw)
-    return [
-        row
-        for start, end, _ in _table_spans(text)
-        for row in _rows(text[start:end])
-        if any(map(str.isalnum, row)) and not _beyond(row)
-    ]
 
 
 def plain(paragraph: str, titles: Titles, own: str = "") -> Marked:
@@ -165,8 +145,8 @@ def _heading(line: str) -> str:
     return " ".join(text.split())[:200] or "(untitled)"
 
 
-def _beyond(paragraph: str) -> str | None:
-    """Why a paragraph is not read."""
+def too_much(paragraph: str) -> str | None:
+    """Why a paragraph is not read; None where it is."""
     if len(paragraph) > MAX_PARAGRAPH:
         return f"has a paragraph of more than {MAX_PARAGRAPH:,} characters"
     unclosed = paragraph.count("[[") - paragraph.count("]]")
@@ -175,16 +155,22 @@ def _beyond(paragraph: str) -> str | None:
     return None
 
 
-def _without_marks(raw: str) -> str:
+def without_marks(raw: str) -> str:
+    """A section without templates, references, galleries and the like.
+
+    Raises:
+        WikitextError: If templates are nested too deep.
+    """
     return _MAGIC.sub("", without_templates(_without_elements(raw)))
 
 
-def _without_tables(raw: str) -> str:
-    return cut(raw, _table_spans(raw))
+def without_tables(raw: str) -> str:
+    """The text without its tables."""
+    return cut(raw, table_spans(raw))
 
 
-def _table_spans(raw: str) -> list[tuple[int, int, str]]:
-    """Where outermost tables stand; one that is never closed ends the text."""
+def table_spans(raw: str) -> list[tuple[int, int, str]]:
+    """Where outermost tables stand, as `cut` wants it; one that is never closed ends the text."""
     spans: list[tuple[int, int, str]] = []
     depth = start = 0
     for found in _TABLE.finditer(raw):
@@ -198,40 +184,6 @@ def _table_spans(raw: str) -> list[tuple[int, int, str]]:
     if depth:
         spans.append((start, len(raw), ""))
     return spans
-
-
-def _rows(table: str) -> Iterator[str]:
-    """The rows of one table, those of tables within it left out."""
-    columns: list[str] = []
-    inner = _without_tables(table.partition("\n")[2])
-    for part in re.split(r"^[ \t:]*\|-.*$", inner, flags=re.M):
-        cells = _cells(part)
-        names = [text for heads, text in cells if heads]
-        texts = [text for _, text in cells]
-        if len(names) == len(texts):
-            columns = columns or names
-        elif len(columns) == len(texts):
-            named = zip(columns, texts, strict=True)
-            yield "; ".join(f"{name}: {text}" for name, text in named if text)
-        else:
-            yield "; ".join(filter(None, texts))
-
-
-def _cells(row: str) -> list[tuple[bool, str]]:
-    """The cells of a row, and whether each is a heading."""
-    cells: list[tuple[bool, str]] = []
-    for line in map(str.strip, row.split("\n")):
-        if line.startswith(("|+", "|}")):
-            continue
-        if line.startswith(("|", "!")):
-            heads = line[0] == "!"
-            parts = re.split(r"\|\||!!" if heads else r"\|\|", line[1:])
-            # What stands before a single bar is how the cell looks.
-            cells += [(heads, re.sub(r"^[^|\[\]]*\|", "", part).strip()) for part in parts]
-        elif cells and line:
-            heads, text = cells.pop()
-            cells.append((heads, f"{text} {line}".strip()))
-    return cells
 
 
 def _without_elements(raw: str) -> str:
