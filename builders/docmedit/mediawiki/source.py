@@ -23,6 +23,9 @@ from builders.steps import Problem, Reject
 from schemas.arrow import to_row
 from schemas.documents import Document, Triple, Version
 
+MAX_ROWS = 200
+"""Rows of an introduction's tables that triples are read from: what comes after them is a list."""
+
 MAX_RETRIEVED = 20
 """Sentences that are given as what a search would find."""
 
@@ -208,7 +211,8 @@ class DumpSource:
     def _triples(reader: Reader, entry: Entry) -> tuple[Triple, ...]:
         raw = wikitext.introduction(reader.raw(entry))
         stated = infobox.triples(raw, entry.title, reader.titles)
-        return tuple(dict.fromkeys(stated + tables.triples(tables.rows(raw), reader.titles)))
+        rows = tables.rows(raw)[:MAX_ROWS]
+        return tuple(dict.fromkeys(stated + tables.triples(rows, reader.titles)))
 
     def _reject(self, position: int, problem: Problem) -> Reject:
         self._counts[problem.rule] += 1

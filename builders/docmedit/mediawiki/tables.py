@@ -26,6 +26,8 @@ MAX_NAME = 100
 _SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?\s*(\d{1,4})", re.I)
 _RANK = re.compile(r"(?:|#|№|n[ro]\.?|num(?:ber)?\.?|rank(?:ing)?|pos(?:ition)?\.?|place)", re.I)
 _TIME = re.compile(r"(?:dates?|days?|months?|years?|seasons?|terms?|periods?|times?)", re.I)
+_NOTHING = re.compile(r"n/?a|none|not available|unknown|tb[acd]|vacant|various", re.I)
+_LOOKS = re.compile(r"\s*(?:[\w-]+\s*=\s*(?:\"[^\"]*\"|'[^']*')\s*)+")
 _NO_RELATION = re.compile(
     r"(?:refs?|references?|sources?|citations?|notes?|comments?|remarks?|images?|photos?|pictures?|"
     r"portraits?|flags?|logos?|coordinates|coords?|websites?|links?)\b\W*(?:\(s\))?",
@@ -88,9 +90,9 @@ def triples(found: Iterable[Row], titles: Titles) -> tuple[Triple, ...]:
     """What rows state: subject, column's name, cell.
 
     The subject of a row is its one heading cell, or else its first cell that is neither number nor
-    date. Left out are cells that are empty, too long or take several columns, ranks (a number under
-    `No.` or the like), and columns of references, notes and pictures. A table without a row of
-    headings states nothing.
+    date nor that of other rows as well. Left out are cells that are empty, too long or take several
+    columns, ranks (a number under `No.` or the like), and columns of references, notes and
+    pictures. A table without a row of headings states nothing.
 
     Args:
         found: Some of `rows`.
@@ -122,7 +124,7 @@ def _subject(cells: Sequence[tuple[str, Cell]], titles: Titles) -> tuple[Cell, s
     for name, cell in (*(headings if len(headings) == 1 else ()), *cells):
         values = _values(cell, titles)
         if any(any(map(str.isalpha, value)) for value in values):
-            if _TIME.fullmatch(name):
+            if _TIME.fullmatch(name) or cell.down > 1:
                 continue
             whole = len(values) == 1 and cell.across == 1 and len(values[0]) <= MAX_NAME
             return (cell, values[0]) if whole else None
@@ -138,7 +140,7 @@ def _values(cell: Cell, titles: Titles) -> list[str]:
         found = list(infobox.values(cell.text, titles))
     except WikitextError:
         return []
-    return [value for value in found if any(map(str.isalnum, value))]
+    return [v for v in found if any(map(str.isalnum, v)) and not _NOTHING.fullmatch(v)]
 
 
 def _plain(heading: str, titles: Titles) -> str:
@@ -151,12 +153,9 @@ def _plain(heading: str, titles: Titles) -> str:
 
 
 def _relation(name: str) -> str:
-    """A column's name as a relation, "Head of state" as "head of state"; "" where it is none."""
+    """A column's name as a relation; "" where it is none."""
     known = any(map(str.isalpha, name)) and len(name) <= MAX_NAME
-    if not known or _NO_RELATION.fullmatch(name):
-        return ""
-    first = name.split()[0]
-    return name[0].lower() + name[1:] if first[1:].islower() else name
+    return name if known and not _NO_RELATION.fullmatch(name) else ""
 
 
 def _is_rank(name: str, cell: Cell) -> bool:
@@ -198,8 +197,8 @@ def _cells(row: str) -> list[Cell]:
 
 
 def _cell(part: str, heads: bool) -> Cell:
-    # What stands before a single bar is how the cell looks.
-    looks = re.match(r"[^|\[\]]*\|", part)
+    # What stands before a single bar is how the cell looks; a template may have held the bar.
+    looks = re.match(r"[^|\[\]]*\|", part) or _LOOKS.fullmatch(part)
     if looks is None:
         return Cell(part.strip(), heads)
     spans = {kind.lower(): max(1, int(number)) for kind, number in _SPAN.findall(looks[0])}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from builders.docmedit.draft import Draft
-from builders.docmedit.mediawiki.source import DumpSource
+from builders.docmedit.mediawiki.source import MAX_ROWS, DumpSource
+from schemas.documents import Triple
 from tests.builders.docmedit.mediawiki.support import PageXml, Revision, ingested, source
 
 INTRO = (
@@ -192,6 +193,51 @@ def test_a_row_of_a_table_is_evidence(tmp_path: Path) -> None:
         before = [*BEFORE, other]
         draft = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"]
         assert draft.document.facts[0].evidence == "same_document"
+
+
+@pytest.mark.parametrize(
+    ("row", "triple"),
+    [
+        ("| 2021 || [[Rome]] || [[Carl Dunn]]", Triple("Rome", "Mayor", "Carl Dunn")),
+        ("| 2021 || [[Oslo]], not [[Rome]] || [[Carl Dunn]]", None),
+        ("| 2021 || [[Rome]] || [[Carl Dunn]] again", None),
+    ],
+)
+def test_a_row_elsewhere_states_a_triple_of_the_fact(
+    tmp_path: Path, row: str, triple: Triple | None
+) -> None:
+    old = PageXml(3, "Mayors", f"A list of mayors.\n{TABLE}|}}")
+    new = PageXml(3, "Mayors", f"A list of mayors.\n{TABLE}|-\n{row}\n|}}")
+    rome = PageXml(1, "Rome", NEW_INTRO.partition("}}\n")[2])
+    before, after = [*BEFORE, old], [rome, BEFORE[1], *OTHERS, new]
+    draft = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"]
+    check(draft)
+    fact = draft.document.facts[0]
+    assert (fact.object, fact.page, fact.triple) == ("Carl Dunn", "Mayors", triple)
+    # How often the page says so of others is not known: it gives no question.
+    assert draft.asked[0].prompt == "Rome: The mayor is"
+
+
+def test_tables_of_the_introduction_give_triples(tmp_path: Path) -> None:
+    table = "\n{|\n! Gate !! Builder\n|-\n| Sea Gate || BY\n|}\n"
+    before = [PageXml(1, "Rome", INTRO + table.replace("BY", "[[Anna Bell]]")), *BEFORE[1:]]
+    text = f"{INTRO} Its gate is by [[Carl Dunn]].{table.replace('BY', '[[Carl Dunn]]')}"
+    after = [PageXml(1, "Rome", text), *BEFORE[1:]]
+    draft = ingested(source(tmp_path, before, after), tmp_path / "s").drafts["Rome"]
+    check(draft)
+    document = draft.document
+    assert document.before.triples == (Triple("Sea Gate", "Builder", "Anna Bell"),)
+    assert document.after.triples == (Triple("Sea Gate", "Builder", "Carl Dunn"),)
+    assert document.facts[0].triple == document.after.triples[0]
+    assert draft.asked[0].prompt == "The Builder of Sea Gate is"
+
+
+def test_a_list_in_the_introduction_gives_no_triples_without_end(tmp_path: Path) -> None:
+    rows = "".join(f"|-\n| Gate {n} || Builder {n}\n" for n in range(MAX_ROWS + 50))
+    text = f"{INTRO} It has an [[old wall]].\n{{|\n! Gate !! Builder\n{rows}|}}"
+    after = [PageXml(1, "Rome", text), *BEFORE[1:]]
+    draft = ingested(source(tmp_path, BEFORE, after), tmp_path / "s").drafts["Rome"]
+    assert len(draft.document.after.triples) == MAX_ROWS
 
 
 def test_what_must_not_change(tmp_path: Path) -> None:
