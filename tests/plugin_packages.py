@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,5 +19,6 @@ def install(
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: medit-{name}\nVersion: 1.2\n")
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {package}:{attribute}\n")
+    monkeypatch.delitem(sys.modules, package, raising=False)  # another test's of the same name
     monkeypatch.syspath_prepend(folder)
     importlib.invalidate_caches()
