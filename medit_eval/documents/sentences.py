@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 from medit_eval.documents.rouge import similarity, words
-
-if TYPE_CHECKING:
-    from spacy.language import Language
+from schemas.sentences import sentence_spans
 
 ALIKE = 0.5
 """ROUGE-L F1 from which a new sentence counts as a changed form of an old one."""
-
-_UNFINISHED = re.compile(r"(?:^|[\s(])(?:nos?|vol|pp?|fig|ch|approx|ca?|b|d|r|fl|est)\.$", re.I)
-"""Ends of a piece at an abbreviation before a number."""
-
-_BREAK = re.compile(r"[\r\n\v\f\u2028\u2029]+|(?<=[。！？])")
-"""Ends of a line, and of a sentence in scripts without spaces, which is no end of a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +30,7 @@ class Addition:
 
 def squash(text: str) -> str:
     """The text in Unicode form C with single spaces; case and punctuation stay."""
-    whole = text.encode("utf-8", "replace").decode()  # spaCy fails at half a surrogate pair
-    return " ".join(unicodedata.normalize("NFC", whole).split())
+    return " ".join(_composed(text).split())
 
 
 def holds(text: str, part: str) -> bool:
@@ -64,27 +53,9 @@ def holds(text: str, part: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def sentences(text: str, language: str = "en") -> tuple[str, ...]:
-    """The sentences of a text, squashed.
-
-    Lines are taken by themselves. Within a line spaCy's sentencizer decides, except that a piece
-    that begins in lower case, or with a number after "no." and the like, belongs to the one before.
-
-    Args:
-        text: The text.
-        language: A BCP 47 tag; one that spaCy does not know is split by common rules.
-    """
-    pipeline = _pipeline(language.split("-")[0].lower())
-    found: list[str] = []
-    for line in _BREAK.split(text):
-        pieces: list[str] = []
-        for span in pipeline(squash(line)).sents:
-            piece = span.text.strip()
-            if pieces and _goes_on(pieces[-1], piece):
-                pieces[-1] = f"{pieces[-1]} {piece}"
-            elif piece:
-                pieces.append(piece)
-        found += pieces
-    return tuple(found)
+    """The sentences of a text, squashed; see `schemas.sentences`."""
+    whole = _composed(text)  # where a letter is two characters, tokenizers miss the full stop
+    return tuple(squash(whole[start:end]) for start, end in sentence_spans(whole, language))
 
 
 def additions(before: str, text: str, language: str = "en") -> tuple[Addition, ...]:
@@ -117,20 +88,6 @@ def _nearest(sentence: str, old: Sequence[tuple[str, Sequence[str]]]) -> str | N
     return nearest
 
 
-def _goes_on(piece: str, following: str) -> bool:
-    if not following or following[0].islower():
-        return True
-    return following[0].isdigit() and _UNFINISHED.search(piece) is not None
-
-
-@cache
-def _pipeline(language: str) -> Language:
-    import spacy
-
-    try:
-        pipeline = spacy.blank(language)
-    except (ImportError, OSError, ValueError):  # unknown, or its segmenter is not installed
-        pipeline = spacy.blank("xx")
-    pipeline.add_pipe("sentencizer")
-    pipeline.max_length = 10**9  # the limit is meant for parsers, whose memory grows with the text
-    return pipeline
+def _composed(text: str) -> str:
+    """The text in Unicode form C, with a question mark for half a surrogate pair."""
+    return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
 
 from builders.docmedit.mediawiki.marked import Marked
 from schemas.documents import Mention
+from schemas.sentences import sentence_spans
 
 MAX_SENTENCES = 2_000
 """Sentences of a text that are compared: the time grows with their product."""
 
 MAX_WORDS = 300
 """Words of a sentence that is compared with others word by word."""
-
-_CLOSING = ")]}»”’\"'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +59,13 @@ class Alignment:
 
 
 def split(marked: Marked, language: str) -> list[Sentence]:
-    """The sentences of a text, found line by line.
-
-    No sentence ends within a mention or an open bracket, or before a small letter: there the full
-    stop belonged to an abbreviation.
-    """
-    found: list[Sentence] = []
-    at = 0
-    for line in marked.text.split("\n"):
-        spans: list[tuple[int, int]] = []
-        for start, end in _spans(line, language):
-            if spans and _continues(marked, line, at, spans[-1], start):
-                spans[-1] = (spans[-1][0], end)
-            else:
-                spans.append((start, end))
-        for start, end in spans:
-            part = marked.part(at + start, at + end)
-            found.append(Sentence(at + start, part.text, part.mentions))
-        at += len(line) + 1
-    return found
+    """The sentences of a text; none ends within a mention."""
+    mentions = [(mention.start, mention.end) for mention in marked.mentions]
+    parts = (
+        (start, marked.part(start, end))
+        for start, end in sentence_spans(marked.text, language, mentions)
+    )
+    return [Sentence(start, part.text, part.mentions) for start, part in parts]
 
 
 def align(before: Sequence[Sentence], after: Sequence[Sentence]) -> Alignment:
@@ -156,39 +140,3 @@ def _words(text: str) -> list[tuple[int, int, str]]:
         words.append((at, at + len(word), word))
         at += len(word)
     return words
-
-
-def _spans(line: str, language: str) -> Iterator[tuple[int, int]]:
-    if not line.strip():
-        return
-    for sentence in _splitter(language)(line).sents:
-        start, end = sentence.start_char, sentence.end_char
-        while start < end and line[start].isspace():
-            start += 1
-        while start < end and line[end - 1].isspace():
-            end -= 1
-        if start < end:
-            yield start, end
-
-
-def _continues(marked: Marked, line: str, at: int, last: tuple[int, int], start: int) -> bool:
-    """Whether what begins at `start` belongs to the sentence before it."""
-    if line[start].islower() or line[start] in _CLOSING[:5]:
-        return True
-    so_far = line[last[0] : last[1]]
-    if so_far.count("(") > so_far.count(")") and len(so_far) < 300:
-        return True
-    index = bisect_right(marked.mentions, at + start - 1, key=lambda m: m.start) - 1
-    return index >= 0 and marked.mentions[index].end > at + start
-
-
-@functools.cache
-def _splitter(language: str) -> Any:
-    import spacy
-
-    try:
-        pipeline = spacy.blank(language.split("-")[0])
-    except ImportError:  # a language that spaCy has no rules for
-        pipeline = spacy.blank("xx")
-    pipeline.add_pipe("sentencizer")
-    return pipeline
