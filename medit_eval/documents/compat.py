@@ -17,7 +17,6 @@ from typing import Literal
 from medit_eval.documents.entities import by_form, surfaces
 from medit_eval.documents.rates import NAN
 from medit_eval.documents.rouge import ascii_words, similarity
-from schemas.documents import Document
 
 Name = Literal["DR", "DE", "ER", "EE", "RSE", "ESE"]
 
@@ -95,15 +94,6 @@ def compat_score(
         rse=_rouge_side_effect(before, after, said),
         ese=len(given & stay) / len(stay) if stay else 0.0,
     )
-
-
-def evidence_of(document: Document) -> list[str]:
-    """The evidence of a document in DocMEdit's form, `Page_title SECTION sentence`, each once."""
-    lines = [
-        " ".join(part for part in (fact.page.replace(" ", "_"), fact.section, fact.text) if part)
-        for fact in document.facts
-    ]
-    return list(dict.fromkeys(lines))
 
 
 def released_mean(name: Name, scores: Sequence[CompatScore]) -> float:

@@ -11,7 +11,6 @@ from medit_eval.documents.compat import (
     CompatScore,
     compat_score,
     counted,
-    evidence_of,
     released_mean,
 )
 from medit_eval.documents.entities import Recogniser, by_form, surfaces
@@ -19,6 +18,7 @@ from medit_eval.documents.strict import strict_score
 from medit_eval.documents.triples import Extractor
 from medit_eval.statistics import Bootstrap
 from schemas.documents import Document
+from schemas.formats.fruit_evidence import evidence_lines
 
 COMPAT = "docmedit_compat"
 STRICT = "strict"
@@ -102,7 +102,7 @@ def score_documents(
     """
     find = recogniser or by_form
     compat = [
-        compat_score(d.before.text, d.after.text, output, evidence_of(d), surfaces(find))
+        compat_score(d.before.text, d.after.text, output, evidence_lines(d), surfaces(find))
         for d, output in pairs
     ]
     strict = [strict_score(d, output, find, extractor).values() for d, output in pairs]

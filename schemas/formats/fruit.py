@@ -5,14 +5,14 @@ fields: `inputs` (numbered sentences, then `[CONTEXT]` and numbered evidence), `
 copies a sentence, `(n)` names the evidence of the text behind it) and both without the numbers.
 DocMEdit rows add `id` and `title` (lists), `evidence`, `r_evidence` (what a search found) and
 triples in `*_sro`. No row has requests: they are made here from what the later text adds and the
-evidence names. Where a section ends and the sentence begins is not marked in either, and guessed.
+evidence names.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from schemas.documents import Document, DocumentRecord, Fact, Mention, Triple, V
 from schemas.errors import InputError
 from schemas.formats.core import Format, OutputFile
 from schemas.formats.files import read_rows
+from schemas.formats.fruit_additions import added_names
+from schemas.formats.fruit_evidence import Evidence, evidence_lines, slug
 from schemas.formats.images import ImageSink
 from schemas.formats.rows import ReadContext, Row
 from schemas.records import EditRecord, EditRequest, Probe
+from schemas.sentences import sentences
 
 FIELDS = (
     *("id", "title", "inputs", "targets", "normalized_inputs", "normalized_targets"),
@@ -30,60 +33,13 @@ FIELDS = (
 )
 """All fields of a written row, in order."""
 
-INTRODUCTION, CONTEXT = "INTRODUCTION", "[CONTEXT]"
+CONTEXT = "[CONTEXT]"
 
 _SENTENCE_MARK = re.compile(r"(?:^|(?<=\s))\[(\d{1,4})\](?=\s|$)")
 _EVIDENCE_MARK = re.compile(r"(?:^|(?<=\s))\((\d{1,3})\)(?=\s|$)")
-_NUMBERED = re.compile(r"^\s*\(\d{1,3}\)\s+")
-_TABLE = re.compile(r"(.{0,300}?Table-\d+-\d+) (?=\[|$)", re.DOTALL)
-_BREAK = re.compile(r"(?<=[.!?])[\"'”’)]{0,3}\s+(?=[\"'“‘(\[]{0,3}[^\W_a-z])")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'])"
-    r"(?:\w|\w(?:\.\w)+|Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Col|Lt|Sgt|Hon|St|Mt|Ft|No|Vol|vs|cf|ca)\.$"
-)
 _SUBJECT = re.compile(r"^\W{0,3}(.{1,80}?)\W{0,3}(?:,| \(| is | was | are | were )")
-_EDGES = "\"'“”‘’.,;:!?()[]{}*"
-_JOINTS = frozenset(
-    ("of", "the", "&", "de", "la", "del", "der", "van", "von", "di", "da", "do", "dos", "for")
-)
-_OPENERS = frozenset(
-    (
-        *("a", "an", "the", "in", "on", "at", "by", "of", "for", "from", "to", "as", "with"),
-        *("after", "before", "during", "while", "since", "when", "where", "who", "it", "its"),
-        *("he", "his", "she", "her", "they", "their", "this", "that", "these", "those", "there"),
-        *("and", "but", "or", "also", "however", "both", "one", "two", "most", "some", "many"),
-        *("all", "no", "not", "between", "under", "over", "until", "up"),
-    )
-)
 _MIN_LEAD = 3
 _TRIPLES = ("normalized_inputs", "normalized_targets", "evidence")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A sentence, list or table row of another page.
-
-    Attributes:
-        page: The page's title.
-        section: Its section; empty where it cannot be told from the text.
-        text: The sentence.
-    """
-
-    page: str
-    section: str
-    text: str
-
-    @classmethod
-    def parse(cls, line: str) -> Evidence:
-        """The parts of `Page_title SECTION text`, with or without a number before it."""
-        page, _, rest = _NUMBERED.sub("", line).strip().partition(" ")
-        section, text = _split(rest.strip())
-        return cls(page.replace("_", " "), section, text)
-
-    @property
-    def line(self) -> str:
-        """The same in one line, as the formats have it."""
-        return " ".join(part for part in (_slug(self.page), self.section, self.text) if part)
 
 
 def read_fruit(
@@ -146,11 +102,12 @@ def parse(row: Row) -> DocumentRecord:
     title = _first(row, "title")
     title = title.replace("_", " ") if title else _title_of(before)
     triples = {name: _triples(row.fields.get(f"{name}_sro")) for name in _TRIPLES}
-    added = _additions(before, after, title, evidence)
+    added = added_names(before, after, title, evidence)
     if not added:
         raise row.error("adds nothing that the evidence names", "normalized_targets")
     facts, requests, probes = [], [], []
-    for place, (prefix, span, found) in enumerate(added):
+    for place, name in enumerate(added):
+        prefix, span, found = name.prefix, name.name, name.evidence
         fact_id = f"{row.id}/{place}"
         triple = next((t for t in triples["evidence"] if t.object == span), None)
         text = found.text or found.page
@@ -196,9 +153,9 @@ def _numbered(text: str, mark: re.Pattern[str]) -> list[tuple[int, str]]:
     return [(int(m[1]), text[m.end() : end].strip()) for m, end in zip(marks, ends, strict=True)]
 
 
-def _expanded(targets: str, sentences: Mapping[int, str]) -> str:
+def _expanded(targets: str, numbered: Mapping[int, str]) -> str:
     """The later text: copies written out, names of evidence left out."""
-    copied = _SENTENCE_MARK.sub(lambda m: sentences.get(int(m[1]), ""), targets)
+    copied = _SENTENCE_MARK.sub(lambda m: numbered.get(int(m[1]), ""), targets)
     return " ".join(_EVIDENCE_MARK.sub("", copied).split())
 
 
@@ -225,104 +182,10 @@ def _triples(value: Any) -> tuple[Triple, ...]:
     )
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Section and sentence: a table's name, else the words before a list or a sentence."""
-    if text.startswith(f"{INTRODUCTION} "):
-        table = _TABLE.match(text)
-        section = table[1] if table else INTRODUCTION
-        return section, text[len(section) :].strip()
-    if table := _TABLE.match(text):
-        return table[1], text[table.end() :].strip()
-    words = text.split(" ")
-    for place, word in enumerate(words[1:], 1):
-        last, following = words[place - 1], words[place + 1 : place + 2]
-        begins = word[:1].isupper() and last.lower() not in {"-", "–", "and", *_JOINTS}
-        if word == "*" or (begins and following and not following[0][:1].isupper()):
-            if following and following[0] in ("&", "-") and word != "*":
-                continue
-            return " ".join(words[:place]), " ".join(words[place:])
-    return "", text
-
-
 def _title_of(text: str) -> str:
     """What an introduction begins with, where a row has no title."""
     named = _SUBJECT.match(text)
     return named[1] if named else " ".join(text.split()[:8])
-
-
-# What the later text adds -------------------------------------------------------------------
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, by punctuation; initials and short titles end none."""
-    found, start = [], 0
-    for gap in _BREAK.finditer(text):
-        # The look-behind is one character wide: quotes after it belong to the sentence.
-        end = gap.start() + len(gap[0].rstrip())
-        if not _ABBREVIATION.search(text[max(start, gap.start() - 12) : gap.start()]):
-            found.append(text[start:end].strip())
-            start = gap.end()
-    return [part for part in [*found, text[start:].strip()] if part]
-
-
-def _additions(
-    before: str, after: str, title: str, evidence: Sequence[Evidence]
-) -> list[tuple[str, str, Evidence]]:
-    """What stands in front of each added name, the name, and the evidence that has it."""
-    found: dict[str, tuple[str, str, Evidence]] = {}
-    for sentence in sentences(after):
-        if sentence in before:
-            continue
-        for start, span in _names(sentence):
-            # A title that is new to the text is a new name; else it is how the article is called.
-            called = title in before and (span in title or span.startswith(title))
-            if span in before or called:
-                continue
-            if any(span in other for other in found):
-                continue  # the rest of a longer name, or the same one again
-            told = next((e for e in evidence if _says(e, span)), None)
-            if told is not None:
-                found[span] = (sentence[:start].rstrip(" \"'“‘("), span, told)
-    return list(found.values())
-
-
-def _says(evidence: Evidence, span: str) -> bool:
-    return any(span in part for part in (evidence.page, evidence.section, evidence.text))
-
-
-def _names(sentence: str) -> Iterator[tuple[int, str]]:
-    """Capitalised spans with their offsets; a capital that only begins the sentence is none."""
-    words = [(m.start(), m.end(), m[0]) for m in re.finditer(r"\S+", sentence)]
-    place = 0
-    while place < len(words):
-        core = words[place][2].strip(_EDGES)
-        if not core[:1].isupper() or (place == 0 and core.lower() in _OPENERS):
-            place += 1
-            continue
-        last = place
-        while (following := _next_of_name(words, last)) is not None:
-            last = following
-        begin = words[place][0] + words[place][2].index(core)
-        tail = words[last][2].strip(_EDGES)
-        end = words[last][0] + words[last][2].rindex(tail) + len(tail)
-        yield begin, sentence[begin:end]
-        place = last + 1
-
-
-def _next_of_name(words: Sequence[tuple[int, int, str]], place: int) -> int | None:
-    """The word that goes on with a name, past joints such as "of"."""
-    word = words[place][2]
-    if word[-1] in ',;:!?)"”' or word.endswith("''"):
-        return None
-    if word.endswith(".") and len(word) > 4:
-        return None
-    following = place + 1
-    while following < len(words) and words[following][2] in _JOINTS:
-        following += 1
-    if following >= len(words) or following - place > 3:
-        return None
-    core = words[following][2]
-    return following if core[:1].isupper() or core[:1].isdigit() else None
 
 
 def _mentions(text: str, facts: Sequence[Fact]) -> tuple[Mention, ...]:
@@ -348,14 +211,15 @@ def render(record: EditRecord, images: ImageSink) -> dict[str, Any]:
     if not isinstance(record, DocumentRecord):
         raise InputError("is no document edit", row=record.id)
     document = record.document
-    lines = list(dict.fromkeys(Evidence(f.page, f.section, f.text).line for f in document.facts))
+    lines = evidence_lines(document)
+    # Rows name no language, so all are split alike: else an imported one would look changed.
     before = sentences(document.before.text)
     triples = [f.triple for f in document.facts if f.triple is not None]
     context = " ".join(f"({number}) {line}" for number, line in enumerate(lines))
     numbered = " ".join(f"[{number}] {text}" for number, text in enumerate(before))
     return {
-        "id": [document.page_id or _slug(document.title)],
-        "title": [_slug(document.title)],
+        "id": [document.page_id or slug(document.title)],
+        "title": [slug(document.title)],
         "inputs": f"{numbered} {CONTEXT} {context}",
         "targets": " ".join(_targets(document, before, lines)),
         "normalized_inputs": document.before.text,
@@ -384,10 +248,6 @@ def _targets(document: Document, before: Sequence[str], lines: Sequence[str]) ->
 
 def _listed(triples: Sequence[Triple]) -> list[list[str]]:
     return [[t.subject, t.relation, t.object] for t in triples]
-
-
-def _slug(title: str) -> str:
-    return title.replace(" ", "_")
 
 
 def required(fields: Mapping[str, Any]) -> tuple[str, ...]:

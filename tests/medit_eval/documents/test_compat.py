@@ -14,9 +14,9 @@ from medit_eval.documents.compat import (
     added_pieces,
     compat_score,
     cut,
-    evidence_of,
     released_mean,
 )
+from schemas.formats.fruit_evidence import evidence_lines
 from tests.medit_eval.documents.articles import AFTER, BEFORE, ESTONIA, make_document, make_fact
 
 LINE = "Paris Rome Ada Bo the a of in was is 3.5 1990 Dr. U.S. café É und x — ( ) ''"
@@ -51,7 +51,7 @@ def test_the_fast_scorer_agrees_with_the_literal_one(
 
 
 def test_copying_the_input_is_rewarded() -> None:
-    score = compat_score(BEFORE, AFTER, BEFORE, evidence_of(ESTONIA))
+    score = compat_score(BEFORE, AFTER, BEFORE, evidence_lines(ESTONIA))
     assert score.dr > 0.5  # nearly every piece counts as an addition, here as in the release
     assert (score.rse, score.ese) == (1.0, 1.0)
     assert score.de == 0.0
@@ -114,7 +114,7 @@ def test_markers_of_the_prompt_are_cut(output: str, left: str) -> None:
 
 def test_evidence_names_its_page_once() -> None:
     fact = make_fact("It fell.", "fell", page="Rome Italy", section="")
-    assert evidence_of(make_document("a", "b", [fact, fact])) == ["Rome_Italy It fell."]
+    assert evidence_lines(make_document("a", "b", [fact, fact])) == ["Rome_Italy It fell."]
 
 
 def test_empty_texts_and_no_evidence() -> None:

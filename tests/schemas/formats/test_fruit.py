@@ -14,7 +14,8 @@ from schemas.arrow import from_row, to_row
 from schemas.documents import Document, DocumentRecord, Fact, Triple, Version
 from schemas.errors import InputError
 from schemas.formats.files import read_rows
-from schemas.formats.fruit import FIELDS, FORMAT, Evidence, fruit_row, read_fruit, sentences
+from schemas.formats.fruit import FIELDS, FORMAT, fruit_row, read_fruit
+from schemas.formats.fruit_evidence import Evidence
 from schemas.records import EditRecord, EditRequest
 
 SAMPLE = Path(__file__).parents[4] / "shared/data/wikipedia/fruit_sample.jsonl"
@@ -213,20 +214,6 @@ def test_a_record_without_document_is_refused() -> None:
 )
 def test_evidence_is_taken_apart(line: str, parts: tuple[str, str, str]) -> None:
     assert Evidence.parse(line) == Evidence(*parts)
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("One. Two.", 2),
-        ("Dr. Ida Tarn and J. K. Brandt met. They left.", 2),
-        ('He said "Go." Then he went.', 2),
-        ("It has 3.5 m. of rope (i.e. a lot). Yes!", 2),
-        ("", 0),
-    ],
-)
-def test_sentences(text: str, count: int) -> None:
-    assert len(sentences(text)) == count
 
 
 @pytest.mark.parametrize(

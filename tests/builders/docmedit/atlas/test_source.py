@@ -21,7 +21,7 @@ from medit_eval.documents import copy_input, gold, score_documents
 from schemas.arrow import from_row
 from schemas.documents import Document
 from schemas.errors import InputError
-from schemas.formats.fruit import sentences
+from schemas.sentences import sentences
 
 NOWHERE = Path("unused")
 
