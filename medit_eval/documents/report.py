@@ -9,11 +9,17 @@ from dataclasses import dataclass, replace
 
 from medit_eval.documents.entities import Recogniser
 from medit_eval.documents.rouge import similarity, words
-from medit_eval.documents.scores import STRICT, copy_input, gold, score_documents
+from medit_eval.documents.scores import (
+    STRICT,
+    DocumentMean,
+    Means,
+    copy_input,
+    gold,
+    score_documents,
+)
 from medit_eval.documents.tracks import TRACKS, Track, one_line
 from medit_eval.metrics.matching import says
 from medit_eval.predictions import Prediction
-from medit_eval.statistics import Bootstrap
 from schemas.arrow import Schema
 from schemas.documents import Document, DocumentRecord, Version
 from schemas.records import EditRecord
@@ -132,7 +138,8 @@ def _rewritten(
 ) -> Iterator[DocumentRow]:
     """Scores of the article itself, for every text beside the editor's."""
     whole = [p for p in asked if p.pre is not None and p.post is not None]
-    lines = [_on_one_line(documents[p.record]) for p in whole]
+    records = [p.record for p in whole]
+    lines = [_on_one_line(documents[record]) for record in records]
     texts = {
         EDITED: [p.post.generation if p.post else "" for p in whole],
         UNEDITED: [p.pre.generation if p.pre else "" for p in whole],
@@ -140,12 +147,10 @@ def _rewritten(
         GOLD: [gold(document) for document in lines],
     }
     for output, written in texts.items():
-        table = score_documents(list(zip(lines, written, strict=True)), recogniser, seed=seed)
+        pairs = list(zip(lines, written, strict=True))
+        table = score_documents(pairs, recogniser, records=records, seed=seed)
         for mean in table.means:
-            yield DocumentRow(
-                phase, track, output, mean.family, mean.metric, mean.n, mean.undefined,
-                len(asked) - len(whole), mean.mean, mean.ci_low, mean.ci_high,
-            )  # fmt: skip
+            yield _row(phase, track, output, mean, len(asked) - len(whole))
 
 
 def _others(
@@ -153,7 +158,8 @@ def _others(
 ) -> Iterator[DocumentRow]:
     """How far other documents stay as they are, and as the unedited model writes them."""
     whole = [p for p in asked if p.pre is not None and p.post is not None]
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    means = Means([p.record for p in whole], seed)
+    found: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for prediction in whole:
         text = words(prediction.answers[0])
         before, after = (
@@ -161,13 +167,12 @@ def _others(
             for output in (prediction.pre, prediction.post)
         )
         name = kind.removeprefix("rewrite_")
-        found[EDITED, f"{name}_like_the_unedited"].append(similarity(before, after))
+        found[EDITED, f"{name}_like_the_unedited"].append([similarity(before, after)])
         for output, written in ((EDITED, after), (UNEDITED, before), (COPY, text)):
-            found[output, f"{name}_like_the_document"].append(similarity(text, written))
-    owners = [prediction.record for prediction in whole]
+            found[output, f"{name}_like_the_document"].append([similarity(text, written)])
     for (output, metric), values in found.items():
-        yield _line(phase, track, output, OTHERS, metric, owners, values,
-                    len(asked) - len(whole), seed)  # fmt: skip
+        mean = means.of(OTHERS, metric, values)
+        yield _row(phase, track, output, mean, len(asked) - len(whole))
 
 
 def _statements(
@@ -180,12 +185,12 @@ def _statements(
             by_phase[prediction.phase].append(prediction)
     for phase, asked in by_phase.items():
         whole = [p for p in asked if p.pre is not None and p.post is not None]
-        owners = [prediction.record for prediction in whole]
+        means = Means([p.record for p in whole], seed)
         for metric, part in (("old", "rival_logprobs"), ("new", "logprobs")):
             for output, side in ((EDITED, "post"), (UNEDITED, "pre")):
-                values = [_probability(getattr(getattr(p, side), part)) for p in whole]
-                yield _line(phase, "", output, STATEMENTS, f"{metric}_probability", owners, values,
-                            len(asked) - len(whole), seed)  # fmt: skip
+                values = [[_probability(getattr(getattr(p, side), part))] for p in whole]
+                mean = means.of(STATEMENTS, f"{metric}_probability", values)
+                yield _row(phase, "", output, mean, len(asked) - len(whole))
 
 
 def _probability(logprobs: Sequence[float]) -> float:
@@ -201,41 +206,21 @@ def _known(
         p for p in predictions
         if p.phase == phases[-1] and p.axis == "reliability" and p.record in documents
     ]  # fmt: skip
+    said = [p for p in asked if p.pre is not None]
+    means = Means([p.record for p in said], seed)
     for metric, answers in (("new_fact", "answers"), ("old_fact", "answers_pre_edit")):
-        said = [p for p in asked if p.pre is not None]
         values = [
-            float(says(p.pre.generation if p.pre else "", getattr(p, answers)))
-            if getattr(p, answers) else math.nan
+            [float(says(p.pre.generation if p.pre else "", getattr(p, answers)))
+             if getattr(p, answers) else math.nan]
             for p in said
         ]  # fmt: skip
-        owners = [prediction.record for prediction in said]
-        yield _line("", "", UNEDITED, KNOWN, metric, owners, values,
-                    len(asked) - len(said), seed)  # fmt: skip
+        yield _row("", "", UNEDITED, means.of(KNOWN, metric, values), len(asked) - len(said))
 
 
-def _line(
-    phase: str,
-    track: str,
-    output: str,
-    family: str,
-    metric: str,
-    owners: Sequence[str],
-    values: Sequence[float],
-    unasked: int,
-    seed: int,
-) -> DocumentRow:
-    places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
-    held = [
-        (places[owner], value)
-        for owner, value in zip(owners, values, strict=True)
-        if not math.isnan(value)
-    ]
-    estimate = Bootstrap(len(places), seed).estimate(
-        [owner for owner, _ in held], [value for _, value in held]
-    )
+def _row(phase: str, track: str, output: str, mean: DocumentMean, unasked: int) -> DocumentRow:
     return DocumentRow(
-        phase, track, output, family, metric, len(held), len(values) - len(held), unasked,
-        estimate.mean, *estimate.interval,
+        phase, track, output, mean.family, mean.metric, mean.n, mean.undefined,
+        unasked, mean.mean, mean.ci_low, mean.ci_high,
     )  # fmt: skip
 
 

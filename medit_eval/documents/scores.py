@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from medit_eval.documents.compat import (
     NAMES,
@@ -45,6 +45,40 @@ class DocumentMean:
     mean: float
     ci_low: float
     ci_high: float
+
+
+class Means:
+    """Means over documents, with intervals from samples that all metrics share."""
+
+    def __init__(self, records: Sequence[Hashable], seed: int) -> None:
+        """Draw the samples.
+
+        Args:
+            records: For each scored output, what tells its record from others.
+            seed: Seed of the bootstrap.
+        """
+        places = {record: place for place, record in enumerate(dict.fromkeys(records))}
+        self._owners = [places[record] for record in records]
+        self._bootstrap = Bootstrap(len(places), seed)
+
+    def of(self, family: str, metric: str, values: Sequence[Sequence[float]]) -> DocumentMean:
+        """The mean of one metric.
+
+        Args:
+            family: Its family.
+            metric: Its name.
+            values: Its values for each output, NaN for undefined ones, which are left out.
+        """
+        given = [
+            (owner, value)
+            for owner, found in zip(self._owners, values, strict=True)
+            for value in found
+        ]
+        held = [(owner, value) for owner, value in given if not math.isnan(value)]
+        estimate = self._bootstrap.estimate([owner for owner, _ in held], [v for _, v in held])
+        low, high = estimate.interval
+        undefined = len(given) - len(held)
+        return DocumentMean(family, metric, len(held), undefined, estimate.mean, low, high)
 
 
 @dataclass(frozen=True)
@@ -89,65 +123,42 @@ def score_documents(
     recogniser: Recogniser | None = None,
     *,
     extractor: Extractor | None = None,
+    records: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DocumentTable:
     """Scores of outputs, each beside the document that it rewrites.
 
     Args:
-        pairs: Documents with outputs. Several outputs of one document are drawn together by the
-            bootstrap.
+        pairs: Documents with outputs.
         recogniser: Finds names and numbers for both families; None finds them by form.
         extractor: Finds triples; None matches the documents' own.
+        records: For each pair the id of its record: the bootstrap draws outputs of one record
+            together. None takes equal documents for one record.
         seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: If there are not as many ids as pairs.
     """
+    if records is not None and len(records) != len(pairs):
+        raise ValueError(f"{len(pairs)} pairs cannot belong to {len(records)} ids of records")
     find = recogniser or by_form
     compat = [
         compat_score(d.before.text, d.after.text, output, evidence_lines(d), surfaces(find))
         for d, output in pairs
     ]
     strict = [strict_score(d, output, find, extractor).values() for d, output in pairs]
-    keys = [(d.title, d.page_id, d.snapshot_before, d.snapshot_after) for d, _ in pairs]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    owners = [numbers[key] for key in keys]
-    bootstrap = Bootstrap(len(numbers), seed)
-    means = [*_compat_means(compat, owners, bootstrap), *_strict_means(strict, owners, bootstrap)]
-    return DocumentTable(tuple(score.values() for score in compat), tuple(strict), tuple(means))
+    means = Means(records if records is not None else [d for d, _ in pairs], seed)
+    rows = [*_compat_means(compat, means), *_strict_means(strict, means)]
+    return DocumentTable(tuple(score.values() for score in compat), tuple(strict), tuple(rows))
 
 
-def _compat_means(
-    scores: Sequence[CompatScore], owners: Sequence[int], bootstrap: Bootstrap
-) -> list[DocumentMean]:
-    rows = []
+def _compat_means(scores: Sequence[CompatScore], means: Means) -> Iterator[DocumentMean]:
     for name in NAMES:
-        held = [
-            (o, v) for o, score in zip(owners, scores, strict=True) for v in counted(name, score)
-        ]
+        row = means.of(COMPAT, name, [counted(name, score) for score in scores])
         undefined = sum(math.isnan(value) for score in scores for value in score.of(name))
-        mean = released_mean(name, scores)
-        rows.append(_row(COMPAT, name, held, undefined, bootstrap, mean))
-    return rows
+        yield replace(row, undefined=undefined, mean=released_mean(name, scores))
 
 
-def _strict_means(
-    scores: Sequence[Mapping[str, float]], owners: Sequence[int], bootstrap: Bootstrap
-) -> list[DocumentMean]:
-    rows = []
+def _strict_means(scores: Sequence[Mapping[str, float]], means: Means) -> Iterator[DocumentMean]:
     for name in scores[0] if scores else ():
-        values = [(owner, score[name]) for owner, score in zip(owners, scores, strict=True)]
-        held = [(owner, value) for owner, value in values if not math.isnan(value)]
-        rows.append(_row(STRICT, name, held, len(values) - len(held), bootstrap, None))
-    return rows
-
-
-def _row(
-    family: str,
-    metric: str,
-    held: Sequence[tuple[int, float]],
-    undefined: int,
-    bootstrap: Bootstrap,
-    mean: float | None,
-) -> DocumentMean:
-    estimate = bootstrap.estimate([owner for owner, _ in held], [value for _, value in held])
-    low, high = estimate.interval
-    mean = estimate.mean if mean is None else mean
-    return DocumentMean(family, metric, len(held), undefined, mean, low, high)
+        yield means.of(STRICT, name, [[score[name]] for score in scores])

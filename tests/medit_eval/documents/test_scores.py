@@ -70,6 +70,14 @@ def test_intervals_are_over_documents_and_repeatable() -> None:
     assert math.isnan(alone.mean("strict", "exact").ci_low)  # two outputs, but one document
 
 
+def test_records_of_one_title_are_drawn_apart() -> None:
+    pairs = [(ESTONIA, gold(ESTONIA)), (ESTONIA, copy_input(ESTONIA))] * 5
+    row = score_documents(pairs, records=[str(n) for n in range(10)]).mean("strict", "exact")
+    assert 0 < row.ci_low < 0.5 < row.ci_high < 1
+    with pytest.raises(ValueError, match="10 pairs"):
+        score_documents(pairs, records=["a"])
+
+
 def test_nothing_to_score() -> None:
     table = score_documents([])
     assert table.strict == ()
