@@ -7,7 +7,6 @@ whatever the model's context.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from editors.lm import LM
 from editors.lookup import per_token
 from editors.prompts import Query, Renderer
 from editors.trace import traced
+from schemas.digest import digest128
 from schemas.errors import InputError
 
 TOKENS_PER_BATCH = 8192
@@ -74,7 +74,7 @@ def second_moments(
     folder = cache if cache is not None else cache_folder()
     longest = min(tokens_per_batch, lm.context_length or tokens_per_batch)
     formats = f"{lm.renderer.format} {longest}" if _formatted(corpus) else str(longest)
-    reading = hashlib.blake2b(f"{corpus.digest} {formats}".encode(), digest_size=16).hexdigest()
+    reading = digest128(f"{corpus.digest} {formats}")
     model = lm.digest()
     names = {layer: _Name(model, layer, reading) for layer in layers}
     found = {layer: name.load(folder) for layer, name in names.items()}

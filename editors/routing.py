@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from editors.prompts import Query
+from schemas.digest import digest128
 from schemas.errors import InputError
 from schemas.images import EncodedImage
 from schemas.records import EditRequest
@@ -63,10 +63,7 @@ def require_mode(mode: Forced | None) -> None:
 def question_id(prompt: str, image: EncodedImage | None) -> str:
     """The same for two questions that differ in case and spacing only, about the same file."""
     words = " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
-    digest = hashlib.blake2b(words.encode(), digest_size=16)
-    if image is not None:
-        digest.update(b"\0" + image.bytes)
-    return digest.hexdigest()
+    return digest128(words.encode() + (b"" if image is None else b"\0" + image.bytes))
 
 
 def latest(requests: Sequence[EditRequest]) -> list[EditRequest]:

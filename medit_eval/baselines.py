@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from medit_eval.asking import Settings, ask
 from medit_eval.parts import Parts
 from medit_eval.predictions import BASELINES, Baseline
 from medit_eval.questions import Question
+from schemas.digest import digest128
 from schemas.errors import InputError
 
 _CHUNK = 512
@@ -55,7 +55,7 @@ def baselines(
         chunk = ask(lm, todo[start : start + _CHUNK], settings)
         if parts is not None:
             # Named by content: two processes that ask the same write the same file.
-            name = _digest("".join(baseline.question for baseline in chunk))
+            name = digest128("".join(baseline.question for baseline in chunk))
             parts.write(name[:16], chunk)
         found |= {baseline.question: baseline for baseline in chunk}
         tick(len(chunk))
@@ -72,8 +72,4 @@ def _read(parts: Parts[Baseline], wanted: dict[str, Question]) -> dict[str, Base
 def _key(
     identity: str, prompt_format: str, questions: dict[str, Question], settings: Settings
 ) -> str:
-    return _digest("\n".join([identity, prompt_format, str(settings), *sorted(questions)]))
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest128("\n".join([identity, prompt_format, str(settings), *sorted(questions)]))

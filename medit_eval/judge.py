@@ -7,7 +7,6 @@ The key is read from the environment (`OPENAI_API_KEY`) and written nowhere.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from typing import Any
 
 from medit_eval.metrics.core import Metric, Unscorable
 from medit_eval.predictions import Prediction
+from schemas.digest import digest128
 from schemas.errors import InputError
 
 NAME = "judged"
@@ -144,7 +144,7 @@ class Judge:
 
     def _key(self, message: str, vote: int) -> str:
         request = [self.base_url or "", self._request(message, vote)]
-        return hashlib.blake2b(json.dumps(request).encode(), digest_size=16).hexdigest()
+        return digest128(json.dumps(request))
 
     def _client(self) -> Any:
         import openai

@@ -13,6 +13,7 @@ from medit_eval.documents import tracks
 from medit_eval.documents.tracks import Track
 from medit_eval.metrics.matching import normalise
 from medit_eval.predictions import Baseline, Output, Prediction, Routing
+from schemas.digest import digest128
 from schemas.documents import DocumentRecord
 from schemas.records import EditRecord, Probe
 
@@ -52,9 +53,11 @@ class Question:
     def digest(self) -> str:
         """32 hex digits that stand for all of it."""
         query = self.query
-        parts = [query.prompt, query.context, self.image_digest]
+        parts: list[object] = [query.prompt, query.context, self.image_digest]
         parts += [self.answer, self.rival, self.continued]
-        return _digest(parts if self.length is None else [*parts, self.length])
+        if self.length is not None:
+            parts.append(self.length)
+        return digest128(json.dumps(parts, ensure_ascii=False))
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,3 @@ def _accepted(record: EditRecord, probe: Probe) -> tuple[str, ...]:
 def _targets(record: EditRecord) -> tuple[str, ...]:
     new = (a for r in record.requests for a in (r.target_new, *r.target_new_aliases))
     return tuple(dict.fromkeys(new))
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

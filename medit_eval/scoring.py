@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from medit_eval.runs import (
 )
 from medit_eval.sources import OWN, first_with_picture, load, records_digest
 from medit_eval.summary import BAR, summarise
+from schemas.digest import digest128
 from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import write_parquet
@@ -431,4 +431,4 @@ def _json(value: Any) -> Any:
     text = value if isinstance(value, str) else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     if len(text) <= _LONG:
         return text
-    return f"digest {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+    return f"digest {digest128(text)}"

@@ -8,7 +8,6 @@ the settings it is evaluated with.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import math
 import random
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from medit_eval.report import Report
 from medit_eval.summary import ALL, HARMONIC, metric_of
+from schemas.digest import digest128
 from schemas.errors import InputError
 from schemas.layout import read_json, write_json
 from schemas.progress import Progress, Quiet
@@ -190,7 +190,7 @@ def set_aside(
     count = min(most, math.ceil(share * len(records)))
     if not 0 < count < len(records):
         raise InputError(f"{len(records)} records are too few to set {count} of them aside")
-    ordered = sorted(records, key=lambda record: _hash(f"{seed} {record.id}"))
+    ordered = sorted(records, key=lambda record: digest128(f"{seed} {record.id}"))
     chosen = {record.id for record in ordered[:count]}
     return [record for record in records if record.id in chosen]
 
@@ -266,10 +266,6 @@ def _try(
 def _reason(report: Report) -> str:
     failures = [row.failure for row in report.raw if row.failure is not None]
     return failures[0] if failures else "no two axes could be scored"
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _frozen(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from builders.text.schema import strict_schema
+from schemas.digest import digest128
 from schemas.errors import InputError
 
 Out = TypeVar("Out", bound=BaseModel)
@@ -151,4 +151,4 @@ class TextGenerator(Protocol):
 def digest_of(value: object) -> str:
     """A 128-bit digest, in hex, of a JSON-like value; equal values give equal digests."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest128(text)
