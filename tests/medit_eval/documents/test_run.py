@@ -182,9 +182,12 @@ def test_probabilities_of_old_and_new_statements_stand_beside_those_before(
 
 def test_a_spacy_pipeline_can_find_the_entities(run: tuple[Report, Path], tmp_path: Path) -> None:
     import spacy
+    from spacy.pipeline import EntityRuler
 
     nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler")
+    ruler = nlp.add_pipe("entity_ruler")
+    assert isinstance(ruler, EntityRuler)
+    ruler.add_patterns([{"label": "GPE", "pattern": "a place that no document names"}])
     nlp.to_disk(tmp_path / "finds_nothing")
     _, out = run
     report = medit_eval.rescore(out, recogniser=str(tmp_path / "finds_nothing"))
