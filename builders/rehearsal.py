@@ -15,6 +15,7 @@ from typing import Any
 
 from builders import pipeline
 from builders.definition import Build, Recipe
+from builders.executor import LocalExecutor
 from builders.text.cache import AnswerCache
 from builders.text.collect import CollectingGenerator
 from builders.text.model import TextModel
@@ -99,3 +100,38 @@ class Rehearsal:
             return self.open_recipe(collecting, context, root)
 
         pipeline.rehearse(self.definition, work, open_collecting, progress)
+
+
+def perform(
+    rehearsed: Rehearsal,
+    out: Path,
+    progress: Progress,
+    *,
+    workers: int,
+    overwrite: bool,
+    batch: bool,
+    checks_apart: bool,
+) -> pipeline.Outcome:
+    """Build a data set, or go on with an unfinished one.
+
+    Args:
+        rehearsed: The data set, and what it asks for text.
+        out: Its folder.
+        progress: Shows how far it is.
+        workers: Processes.
+        overwrite: Whether what is in the folder may be replaced.
+        batch: Whether text is asked for through the Batch API first.
+        checks_apart: Whether the last checks run in a process of their own; see `pipeline.run`.
+
+    Raises:
+        InputError: If an input, the folder or a model cannot be used.
+    """
+    return pipeline.run(
+        rehearsed.definition,
+        out,
+        LocalExecutor(workers),
+        progress,
+        overwrite=overwrite,
+        prepare=functools.partial(rehearsed.ask_in_batches, progress) if batch else None,
+        checks_apart=checks_apart,
+    )

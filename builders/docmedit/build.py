@@ -15,8 +15,7 @@ from builders.docmedit.extractors import TripleExtractor, describe, open_extract
 from builders.docmedit.model_triples import EXTRACT, ExtractedTriples, ModelTriples
 from builders.docmedit.options import NAMES, Options
 from builders.docmedit.recipe import DocmeditRecipe
-from builders.executor import LocalExecutor
-from builders.rehearsal import Rehearsal
+from builders.rehearsal import Rehearsal, perform
 from builders.text.model import TextModel
 from builders.text.protocol import TextGenerator, TextRequest, TextResult
 from schemas.arrow import DOCMEDIT
@@ -88,17 +87,13 @@ def build(
     """
     if model is not None:
         model.endpoint.require_key()
-    definition = define(options, model, workers)
-    prepare = None
-    if batch:
-        prepare = functools.partial(rehearsal(definition, options, model).ask_in_batches, progress)
-    return pipeline.run(
-        definition,
+    return perform(
+        rehearsal(define(options, model, workers), options, model),
         out,
-        LocalExecutor(workers),
         progress,
+        workers=workers,
         overwrite=overwrite,
-        prepare=prepare,
+        batch=batch,
         checks_apart=checks_apart,
     )
 

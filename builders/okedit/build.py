@@ -9,7 +9,6 @@ from typing import Any
 from builders import pipeline
 from builders.card import render_card
 from builders.definition import Build
-from builders.executor import LocalExecutor
 from builders.fallback import WithFallback
 from builders.okedit import scope
 from builders.okedit.models import Models
@@ -18,6 +17,7 @@ from builders.okedit.options import NAMES, Options
 from builders.okedit.recipe import OkeditRecipe
 from builders.okedit.rehearsal import rehearsal
 from builders.okedit.steps import Pictures
+from builders.rehearsal import perform
 from builders.workdir import WorkDir
 from schemas.arrow import OKEDIT
 from schemas.manifest import Manifest
@@ -70,19 +70,13 @@ def build(
         InputError: If an input, the folder or a generator cannot be used.
     """
     models.check()
-    definition = define(options, models, workers)
-    prepare = None
-    if batch:
-        planned = rehearsal(definition, options, models)
-        prepare = functools.partial(planned.ask_in_batches, progress)
-    executor = LocalExecutor(workers)
-    return pipeline.run(
-        definition,
+    return perform(
+        rehearsal(define(options, models, workers), options, models),
         out,
-        executor,
         progress,
+        workers=workers,
         overwrite=overwrite,
-        prepare=prepare,
+        batch=batch,
         checks_apart=checks_apart,
     )
 
