@@ -58,6 +58,10 @@ def build(
     evidence: Annotated[
         EvidenceChoice, option("Where the facts of dumps may stand.", cli.SOURCE)
     ] = EvidenceChoice.any,
+    entities: Annotated[
+        str | None,
+        option("spaCy pipeline for entities of dumps that have no link.", cli.SOURCE),
+    ] = None,
     limit: Annotated[
         int | None, option("Document edits to make; default: all.", cli.SOURCE, min=1)
     ] = None,
@@ -101,6 +105,7 @@ def build(
         after=after,
         records=records,
         evidence=evidence.value,
+        entities=entities,
         triples=triples,
         relations=relations,
         limit=limit,

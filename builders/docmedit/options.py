@@ -34,6 +34,7 @@ class Options:
         after: The later dump.
         records: The file of `fruit`.
         evidence: Whether facts may stand in the article itself, or on other pages alone.
+        entities: A spaCy pipeline, by name or folder, that finds entities without a link in dumps.
         triples: The name of what says what the triples are; see `builders.docmedit.extractors`.
         relations: A file of relations that triples may have.
         limit: Document edits to make, or rows of `fruit` to read; None for all.
@@ -48,6 +49,7 @@ class Options:
     after: Path | None = None
     records: Path | None = None
     evidence: EvidenceName = "any"
+    entities: str | None = None
     triples: str = "source"
     relations: Path | None = None
     limit: int | None = None
@@ -66,6 +68,8 @@ class Options:
         for path in (*given.values(), self.relations):
             if path is not None and not path.exists():
                 raise InputError("does not exist", file=path)
+        if self.entities is not None and self.source != "dumps":
+            raise InputError(f"--source {self.source} takes no --entities")
         if not self.split.isidentifier():
             raise InputError(f"the split's name must be one word, not {self.split!r}")
 
@@ -82,6 +86,7 @@ class Options:
             "name": self.name,
             **{option: path.name if path else None for option, path in files.items()},
             "evidence": self.evidence if self.source == "dumps" else None,
+            "entities": Path(self.entities).name if self.entities else None,
             "triples": self.triples,
             "limit": self.limit,
             "seed": self.seed,
@@ -92,6 +97,7 @@ class Options:
     def make_source(self) -> Source:
         """The source, not read yet."""
         if self.source == "dumps":
+            from builders.docmedit.mediawiki.names import SpacyRecogniser
             from builders.docmedit.mediawiki.source import DumpSource
 
             assert self.before is not None
@@ -102,6 +108,7 @@ class Options:
                 evidence=self.evidence,
                 limit=self.limit,
                 seed=self.seed,
+                recogniser=SpacyRecogniser(self.entities) if self.entities else None,
             )
         if self.source == "fruit":
             from builders.docmedit.fruit import FruitSource

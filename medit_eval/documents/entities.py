@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-from schemas.errors import InputError
-
-if TYPE_CHECKING:
-    from spacy.language import Language
+from schemas.recognisers import NUMERIC, load_recogniser
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +215,6 @@ def _beside_number(text: str, tokens: Sequence[re.Match[str]], index: int) -> bo
     return any(token["number"] for token in sides)
 
 
-_NUMERIC = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTITY", "TIME"})
-
-
 @dataclass(frozen=True)
 class SpacyRecogniser:
     """A trained spaCy pipeline as recogniser.
@@ -236,21 +229,9 @@ class SpacyRecogniser:
         """The entities of a text.
 
         Raises:
-            InputError: If the pipeline is not installed.
+            InputError: If the pipeline is not installed or finds no entities.
         """
         return [
-            Entity(span.text, "number" if span.label_ in _NUMERIC else "name")
-            for span in _load(self.pipeline)(text).ents
+            Entity(span.text, "number" if span.label_ in NUMERIC else "name")
+            for span in load_recogniser(self.pipeline)(text).ents
         ]
-
-
-@cache
-def _load(pipeline: str) -> Language:
-    import spacy
-
-    try:
-        return spacy.load(pipeline)
-    except OSError:
-        raise InputError(
-            f"spaCy has no pipeline {pipeline!r} here; install it, or use the recogniser by form"
-        ) from None

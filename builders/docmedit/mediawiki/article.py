@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from builders.docmedit.mediawiki import wikitext
 from builders.docmedit.mediawiki.marked import Marked, stacked
-from builders.docmedit.mediawiki.names import is_name, with_named
+from builders.docmedit.mediawiki.names import Candidates, Recogniser
 from builders.docmedit.mediawiki.sentences import Alignment, Sentence, align, split
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Side, Store
 from builders.docmedit.mediawiki.templates import WikitextError, reading
@@ -60,11 +60,17 @@ class Reader:
         store: The pages.
         titles: The wiki's naming rules.
         language: Their language.
+        recogniser: Finds names without a link by more than their form, if anything does.
     """
 
     store: Store
     titles: Titles
     language: str
+    recogniser: Recogniser | None = None
+    _is_list: functools._lru_cache_wrapper[bool] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_is_list", functools.lru_cache(maxsize=50_000)(self._find_list))
 
     def raw(self, entry: Entry) -> str:
         """A page's wikitext.
@@ -152,9 +158,7 @@ class Reader:
         for name, marked in (("before", before), ("after", after)):
             if not marked.text:
                 return Problem("no_text", name, "has no text in its introduction")
-        names = self._names(before, after)
-        before = with_named(before, names, self.language)
-        after = with_named(after, names, self.language)
+        before, after = self._with_names(before, after, {old.title, new.title})
         alignment = align(self.sentences(before), self.sentences(after))
         return Changed(before, after, alignment, self._added(before, after))
 
@@ -191,16 +195,39 @@ class Reader:
             found[entity] = mention
         return tuple(found.values())
 
-    def _names(self, before: Marked, after: Marked) -> dict[str, str]:
-        """What the linked entities are called, where that is clear, and who it is."""
-        found: dict[str, set[str]] = {}
-        sides: tuple[tuple[Side, Marked], ...] = ((BEFORE, before), (AFTER, after))
-        for side, marked in sides:
-            for entity in {mention.entity for mention in marked.mentions}:
-                for name in (entity, *self.store.aliases(side, entity)):
-                    if is_name(name):
-                        found.setdefault(name, set()).add(entity)
-        return {name: entities.pop() for name, entities in found.items() if len(entities) == 1}
+    def _with_names(self, before: Marked, after: Marked, own: set[str]) -> tuple[Marked, Marked]:
+        """Both texts with mentions of what they name without a link; never the page itself."""
+        first = Candidates.of(before, self.language, self.recogniser)
+        second = Candidates.of(after, self.language, self.recogniser)
+        linked = {m.entity for marked in (before, after) for m in marked.mentions}
+        names = first.names | second.names
+        old, new = self.store.leads(BEFORE, names), self.store.leads(AFTER, names)
+
+        def is_clear(name: str) -> bool:
+            pages = old.get(name), new.get(name)
+            return own.isdisjoint(pages) and self._is_one_article(*pages)
+
+        # Also pages that only the other snapshot has, and linked ones that neither does.
+        red = {title: title for title in linked}
+        linked |= own
+        return (
+            first.named({**red, **new, **old}, linked, is_clear),
+            second.named({**red, **old, **new}, linked, is_clear),
+        )
+
+    def _is_one_article(self, old: str | None, new: str | None) -> bool:
+        """Whether what a name leads to at both dates is the same page, and no list of namesakes."""
+        if old is not None and new is not None and old != new:
+            number = self._number(BEFORE, old)  # a page that got another title is the same page
+            if number is None or number != self._number(AFTER, new):
+                return False
+        return not any(self._is_list(title) for title in {old, new} if title is not None)
+
+    def _find_list(self, title: str) -> bool:
+        entry = self.store.by_title(AFTER, title) or self.store.by_title(BEFORE, title)
+        if entry is None or entry.size > MAX_PAGE:
+            return title.endswith("(disambiguation)")
+        return wikitext.is_disambiguation(title, self.store.text(entry))
 
     def _number(self, side: Side, title: str) -> int | None:
         entry = self.store.by_title(side, title)

@@ -14,6 +14,7 @@ from builders.docmedit.draft import Draft
 from builders.docmedit.mediawiki import elsewhere, infobox, tables, wikitext
 from builders.docmedit.mediawiki.article import Changed, Reader
 from builders.docmedit.mediawiki.facts import Wanted, facts
+from builders.docmedit.mediawiki.names import SpacyRecogniser
 from builders.docmedit.mediawiki.snapshots import Pair, Read, load
 from builders.docmedit.mediawiki.store import AFTER, BEFORE, Entry, Store
 from builders.docmedit.mediawiki.templates import WikitextError, reading
@@ -29,6 +30,8 @@ MAX_ROWS = 200
 MAX_RETRIEVED = 20
 """Sentences that are given as what a search would find."""
 
+_OR_RECOGNISED = ", or if the spaCy pipeline takes them for named entities"
+
 
 @dataclass(frozen=True)
 class DumpSource:
@@ -43,6 +46,7 @@ class DumpSource:
         evidence: `other_page` for facts that another page states, as FRUIT has them; `any` to
             fall back on the article's own new sentences.
         max_facts: The most facts of a document.
+        recogniser: A trained spaCy pipeline that finds names without a link as well, or None.
     """
 
     before: Path
@@ -52,6 +56,7 @@ class DumpSource:
     seed: int = 0
     evidence: Wanted = "any"
     max_facts: int = 16
+    recogniser: SpacyRecogniser | None = None
     _counts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _languages: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -68,7 +73,9 @@ class DumpSource:
         with Store(spool) as store:
             read = yield from load(pair, store, self._counts, self.language)
             self._languages[:] = [read.language]
-            reader = Reader(store, read.titles, read.language)
+            if self.recogniser is not None:
+                self.recogniser.check(read.language)
+            reader = Reader(store, read.titles, read.language, self.recogniser)
             yield from self._sort(reader)
             self._collect(reader)
             surroundings = Surroundings(reader, read.pages, self.seed)
@@ -105,10 +112,12 @@ class DumpSource:
             "licence": "that of the wiki; Wikipedia's text: CC BY-SA",
             "files": self._digests,
             "snapshots": [self._pair.before.name, self._pair.after.name],
+            **({} if self.recogniser is None else {"recogniser": self.recogniser.describe()}),
             "notes": [
-                "Entities are links, redirects resolved. A name without a link is one where it is "
-                "the title of, or a redirect to, a page that the same introduction links to at "
-                "either date; other names are none.",
+                "Entities are links, redirects resolved, and names without a link that are a title "
+                "or a redirect: any with two capitalised words, shorter ones if the same "
+                "introduction links to that page at either date"
+                f"{_OR_RECOGNISED if self.recogniser else ''}.",
                 "Templates are left out of the text, except a few that only format words.",
             ],
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -174,7 +174,6 @@ class Store:
         self.flush()
         self._texts.flush()
         self._database.execute("CREATE INDEX by_title ON page (side, title, position)")
-        self._database.execute("CREATE INDEX by_target ON redirect (side, target)")
         self._database.execute("CREATE INDEX by_position ON page (side, position)")
 
     def close_chains(self) -> Iterator[tuple[Side, int, str]]:
@@ -211,14 +210,21 @@ class Store:
         """The title of the page that a title leads to."""
         return self._lead(side, title) or title
 
-    def aliases(self, side: Side, title: str, limit: int = 50) -> list[str]:
-        """Titles that lead to a page, the first ones by name."""
-        rows = self._database.execute(
-            "SELECT source FROM redirect INDEXED BY by_target WHERE side = ? AND target = ? "
-            "ORDER BY source LIMIT ?",
-            (side, title, limit),
+    def leads(self, side: Side, names: Collection[str]) -> dict[str, str]:
+        """The page that each of some titles leads to, without those that nothing has."""
+        found: dict[str, str] = {}
+        # The indexes are named: one look-up per title, however many pages there are.
+        queries = (
+            "SELECT title, title FROM page INDEXED BY by_title WHERE side = ? AND title IN ",
+            "SELECT source, target FROM redirect WHERE side = ? AND source IN ",
         )
-        return [source for (source,) in rows if source != title]
+        wanted = sorted(names)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            marks = f"({', '.join('?' * len(batch))})"
+            for query in queries:
+                found.update(self._database.execute(query + marks, (side, *batch)))
+        return found
 
     def by_id(self, side: Side, number: int) -> Entry | None:
         """A page by its number."""

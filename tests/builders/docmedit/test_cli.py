@@ -20,6 +20,7 @@ from schemas.documents import DocumentRecord
 from schemas.errors import InputError
 from schemas.manifest import Manifest
 from schemas.validate import validate
+from tests.builders.docmedit.mediawiki.support import ruler
 from tests.builders.okedit.support import CommandLine, Scripted
 from tests.document_factories import make_draft
 from tests.stubs.openai_server import OpenAIStub
@@ -94,6 +95,24 @@ def test_the_language_and_counts_of_dumps_are_in_manifest_and_card(
     assert "| `requests` | list of EditRequest | The facts to change together" in card
 
 
+def test_a_trained_pipeline_is_in_the_manifest_and_must_be_there(
+    docmedit: CommandLine, tmp_path: Path
+) -> None:
+    write_dumps(tmp_path)
+    before, after = sorted(tmp_path.glob("*.xml.bz2"))
+    dumps = ("build", "--source", "dumps", "--before", before, "--after", after)
+    out = tmp_path / "docs"
+    built = docmedit(*dumps, "--out", out, "--entities", ruler(tmp_path / "names"))
+    assert built.code == 0, built.err
+    manifest = Manifest.read(out)
+    assert manifest.source["recogniser"] == {"name": "en_ruler", "version": "1.2.3"}
+    assert manifest.arguments["entities"] == "names"
+    missing = docmedit(*dumps, "--out", tmp_path / "none", "--entities", "no_such_pipeline")
+    assert missing.code == 2
+    assert "no pipeline 'no_such_pipeline'" in missing.err
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_row_of_a_file_that_cannot_be_used_is_a_reject(
     docmedit: CommandLine, tmp_path: Path
 ) -> None:
@@ -115,6 +134,7 @@ def test_a_row_of_a_file_that_cannot_be_used_is_a_reject(
         (("--source", "atlas", "--before", "a.xml"), "--source atlas takes no --before"),
         (("--source", "fruit", "--records", "missing.jsonl"), "does not exist"),
         (("--relations", "missing.txt"), "does not exist"),
+        (("--entities", "en_core_web_md"), "--source atlas takes no --entities"),
         (("--split", "two words"), "must be one word"),
         (("--triples", "openai"), "model"),
         (("--triples", "sorce"), "no triple extractor 'sorce'; did you mean source?"),

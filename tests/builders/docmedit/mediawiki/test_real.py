@@ -32,7 +32,8 @@ def test_counts(real: Ingested) -> None:
     It counts the list of namesakes `Food (disambiguation)` as an article, whose introduction
     changed; it is a reject here: 21 and 17. Its twelfth page is `Vehicle registration plates of
     China`, where the link `[[Special administrative regions of China]]` got a small first letter,
-    which MediaWiki reads as the same page: 11 here.
+    which MediaWiki reads as the same page: 11 here. Names without a link add nothing: no name that
+    counts by its form is one of the 27 pages without being linked there.
     """
     counts = real.counts
     shared = counts["articles_before"] - counts["deleted"]

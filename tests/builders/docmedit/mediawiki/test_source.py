@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from builders.docmedit.draft import Draft
+from builders.docmedit.mediawiki.names import SpacyRecogniser
 from builders.docmedit.mediawiki.source import MAX_ROWS, DumpSource
 from schemas.documents import Triple
-from tests.builders.docmedit.mediawiki.support import PageXml, Revision, ingested, source
+from tests.builders.docmedit.mediawiki.support import PageXml, Revision, ingested, ruler, source
 
 INTRO = (
     "'''Rome''' is a city in [[Italy]]. The mayor is [[Anna Bell]]. "
@@ -345,6 +346,68 @@ def test_names_without_a_link_are_entities_by_title_and_redirect(tmp_path: Path)
     assert [fact.object for fact in document.facts] == ["Ostia"]
 
 
+KNOWN = [
+    stable(80, "Lea Moor"),
+    PageXml(81, "L. M. Moor", "#REDIRECT [[Lea Moor]]", redirect="Lea Moor"),
+    PageXml(82, "Jo Ash", "Jo Ash may be:\n* [[Jo Ash (judge)]]\n{{disambiguation}}"),
+    PageXml(83, "Joan Ash", "#REDIRECT [[Jo Ash]]", redirect="Jo Ash"),
+    PageXml(84, "Eternal City", "#REDIRECT [[Rome]]", redirect="Rome"),
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "objects"),
+    [
+        ("The bridge was built by Lea Moor in 2021.", ["Lea Moor"]),
+        ("The bridge was built by L. M. Moor in 2021.", ["L. M. Moor"]),
+        ("A walk to Bern was held, with Oslo as guest.", []),
+        ("The bridge was built by Jo Ash and Joan Ash.", []),
+        ("The bridge was built in the Eternal City.", []),
+        ("The bridge was built by Mia Dell, whom no page is about.", []),
+    ],
+)
+def test_names_without_a_link_are_looked_up_among_all_pages(
+    tmp_path: Path, more: str, objects: list[str]
+) -> None:
+    pages = [*BEFORE[1:], *KNOWN]
+    before, after = PageXml(1, "Rome", INTRO), PageXml(1, "Rome", f"{INTRO} {more}")
+    got = ingested(source(tmp_path, [before, *pages], [after, *pages]), tmp_path / "s")
+    facts = [f.object for draft in got.drafts.values() for f in draft.document.facts]
+    assert facts == objects
+    assert ("style_only" in got.rules) == (not objects)
+    # What stood there before, linked or not, is not added.
+    linked = PageXml(1, "Rome", f"{INTRO} {more} [[Lea Moor|Moor]] knows.")
+    for old in (linked, PageXml(1, "Rome", f"{INTRO} {more}")):
+        new = PageXml(1, "Rome", f"{INTRO} {more} It is so.")
+        got = ingested(source(tmp_path, [old, *pages], [new, *pages]), tmp_path / "s")
+        assert got.drafts == {}
+
+
+def test_a_name_that_leads_elsewhere_now_is_unclear(tmp_path: Path) -> None:
+    more = "The bridge was built by L. M. Moor in 2021."
+    after = [PageXml(1, "Rome", f"{INTRO} {more}"), *BEFORE[1:], *KNOWN]
+    other = dataclasses.replace(KNOWN[1], text="#REDIRECT [[Oslo]]", redirect="Oslo")
+    before = [*BEFORE, KNOWN[0], other, *KNOWN[2:]]
+    assert ingested(source(tmp_path, before, after), tmp_path / "s").drafts == {}
+    # A page of one of the two dates is enough; and a page that was moved is the same one.
+    moved = dataclasses.replace(KNOWN[0], title="Lea Moor-Low")
+    alias = dataclasses.replace(KNOWN[1], text=None, redirect="Lea Moor-Low")
+    for pages in ([*BEFORE], [*BEFORE, moved, alias]):
+        got = ingested(source(tmp_path, pages, after), tmp_path / "s")
+        assert [f.object for f in got.drafts["Rome"].document.facts] == ["L. M. Moor"]
+        assert got.drafts["Rome"].document.after.mentions[-1].entity == "Lea Moor"
+
+
+def test_a_trained_pipeline_finds_more_names(tmp_path: Path) -> None:
+    more = "In May it was twinned with Oslo, as Nobody knows."
+    after = [PageXml(1, "Rome", f"{INTRO} {more}"), *BEFORE[1:]]
+    assert ingested(source(tmp_path, BEFORE, after), tmp_path / "s").drafts == {}
+    recogniser = SpacyRecogniser(ruler(tmp_path / "ruler"))
+    made = source(tmp_path, BEFORE, after, recogniser=recogniser)
+    draft = ingested(made, tmp_path / "s").drafts["Rome"]
+    assert [fact.object for fact in draft.document.facts] == ["Oslo"]
+
+
 def test_redirects_in_a_circle_end(tmp_path: Path) -> None:
     names = ["Loop A", "Loop B", "Loop C"]
     loop = [
@@ -458,7 +521,11 @@ def test_description(tmp_path: Path) -> None:
     assert described["snapshots"] == ["2020-06-20", "2021-12-20"]
     assert list(described["files"]) == ["before/wiki-20200620.xml", "after/wiki-20211220.xml"]
     assert isinstance(made, DumpSource)
-    assert any("redirect to, a page that the same" in note for note in described["notes"])
+    assert any("names without a link that are a title" in note for note in described["notes"])
+    assert "recogniser" not in described
+    told = source(tmp_path, BEFORE, AFTER, recogniser=SpacyRecogniser(ruler(tmp_path / "ruler")))
+    assert told.describe()["recogniser"] == {"name": "en_ruler", "version": "1.2.3"}
+    assert told.describe()["notes"] != described["notes"]
 
 
 def test_digests_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
