@@ -18,6 +18,9 @@ NUMERIC = frozenset({"CARDINAL", "DATE", "MONEY", "ORDINAL", "PERCENT", "QUANTIT
 def load_recogniser(pipeline: str) -> Language:
     """A pipeline that is installed, by its name, or that lies in a folder.
 
+    spaCy's files are MessagePack and JSON, with no pickle; weights of PyTorch, which few pipelines
+    have, go through `torch.load`, which unpickles no code from version 2.6 on.
+
     Raises:
         InputError: If there is none, or it finds no entities.
     """
