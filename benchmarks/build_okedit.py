@@ -23,15 +23,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.paste import paste
+from benchmarks.processes import take
 
 Line = tuple[str, str, str]
 """What, figure, compared with."""
@@ -103,39 +101,8 @@ def _build(records: int, workers: int, folder: Path) -> tuple[float, int]:
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "builders.okedit", "build", "--out", str(out)]
     command += ["--limit", str(records), "--workers", str(workers)]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = _Peak(process.pid)
-    _, errors = process.communicate()
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        raise SystemExit(errors.decode())
-    return seconds, peak.stop()
-
-
-class _Peak:
-    """Watches the resident memory of a process and its children."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self._peak = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> int:
-        """The peak in bytes."""
-        self._done.set()
-        self._thread.join()
-        return self._peak
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.05):
-            try:
-                family = [self._process, *self._process.children(recursive=True)]
-                self._peak = max(self._peak, sum(p.memory_info().rss for p in family))
-            except psutil.Error:
-                continue  # a process ended between listing and asking
+    taken = take(command)
+    return taken.seconds, taken.peak
 
 
 Drawing = tuple[str, str, Any]

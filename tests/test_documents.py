@@ -150,7 +150,8 @@ def test_the_counts_and_speed_of_dumps_are_pasted(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "old\n" not in text
     assert "| with a newly linked entity | 12 | 1 |" in text
-    assert "plain `mwxml`" in text
+    assert "| whole build, to validated shards |" in text
+    assert "that give 2 records and 8 rejects" in text
 
 
 @pytest.mark.slow
