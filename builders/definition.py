@@ -17,7 +17,7 @@ from schemas.records import EditRecord
 
 D = TypeVar("D")
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raised when the same arguments give other bytes, so that no build resumes across the change."""
 
 _LIBRARIES = (

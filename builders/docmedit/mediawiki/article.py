@@ -100,7 +100,7 @@ class Reader:
         """A row of a table as plain text, links resolved.
 
         Args:
-            raw: One of `wikitext.rows`.
+            raw: The text of one of `tables.rows`.
             side: The snapshot.
             own: The page's title.
         """

@@ -6,7 +6,6 @@ those are looked up, and only what is found is matched.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from builders.docmedit.mediawiki.marked import Marked
 from schemas.documents import Mention
 from schemas.errors import InputError
 from schemas.recognisers import NUMERIC, load_recogniser
+from schemas.sentences import blank_pipeline
 
 if TYPE_CHECKING:
-    from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
 MAX_WORDS = 8
@@ -111,7 +110,7 @@ class Candidates:
             language: The language of the text.
             recogniser: Finds names by more than their form.
         """
-        doc = _tokenizer(language).make_doc(marked.text)
+        doc = blank_pipeline(language).make_doc(marked.text)
         recognised = frozenset(recogniser(marked.text) if recogniser else ())
         spans = (*_capitalised(doc), *recognised)
         names = (marked.text[start:end] for start, end in spans)
@@ -155,7 +154,7 @@ class Candidates:
             return []
         from spacy.matcher import PhraseMatcher
 
-        pipeline = _tokenizer(self.doc.lang_)
+        pipeline = blank_pipeline(self.doc.lang_)
         matcher = PhraseMatcher(self.doc.vocab)
         matcher.add("name", [pipeline.make_doc(name) for name in names])
         spans = [self.doc[start:end] for _, start, end in matcher(self.doc)]
@@ -202,13 +201,3 @@ def _is_capital(token: Token) -> bool:
 
 
 _HYPHENS = frozenset("-\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}/")
-
-
-@functools.cache
-def _tokenizer(language: str) -> Language:
-    import spacy
-
-    try:
-        return spacy.blank(language.split("-")[0])
-    except ImportError:  # a language that spaCy has no rules for
-        return spacy.blank("xx")
