@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from medit_eval.metrics.core import Unscorable, post, pre
 from medit_eval.predictions import Prediction
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
+_GROUP = 3
+_WORDS_NEEDED, _LETTERS_NEEDED = 8, 16
 
 
 def fluency(prediction: Prediction) -> float:
@@ -39,6 +42,22 @@ def ngram_entropy(text: str) -> float:
     bigrams = _entropy(Counter(pairwise(words)))
     trigrams = _entropy(Counter(zip(words, words[1:], words[2:], strict=False)))
     return (2 / 3 * bigrams + 4 / 3 * trigrams) / 2
+
+
+def repetition(text: str) -> float:
+    """Share of a text's groups of three words that it has said before.
+
+    Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training", seq-rep-n with n = 3.
+    Texts of few words but some length are read letter by letter: "aaaaaaa", or scripts without
+    spaces. Zero for short ones.
+    """
+    units: Sequence[str] = _WORDS.findall(text)
+    if len(units) < _WORDS_NEEDED:
+        units = "".join(text.split())
+        if len(units) < _LETTERS_NEEDED:
+            return 0.0
+    groups = [tuple(units[i : i + _GROUP]) for i in range(len(units) - _GROUP + 1)]
+    return 1 - len(set(groups)) / len(groups)
 
 
 def _entropy(counts: Counter[tuple[str, ...]]) -> float:
