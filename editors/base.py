@@ -224,22 +224,28 @@ class EditedModel:
         self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
     ) -> list[Likelihood]:
         """The likelihood of one answer per query; see `LM.score`."""
-        return self.lm.score(self._rewritten(queries), answers, top=top)
+        return self.lm.score(self.rewritten(queries), answers, top=top)
 
     def generate(
         self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
     ) -> list[str]:
         """What the edited model answers greedily; see `LM.generate`."""
-        return self.lm.generate(self._rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
+        return self.lm.generate(self.rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
 
     def rooms(self, queries: Sequence[Query]) -> list[int | None]:
         """Tokens that fit behind each query as the edited model reads it; see `LM.rooms`."""
-        return self.lm.rooms(self._rewritten(queries))
+        return self.lm.rooms(self.rewritten(queries))
 
-    def _rewritten(self, queries: Sequence[Query]) -> Sequence[Query]:
+    def rewritten(self, queries: Sequence[Query]) -> Sequence[Query]:
+        """The queries as the model reads them; see `rewrite`."""
         for rewrite in self._rewrites:
             queries = rewrite(queries)
         return queries
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it changes prompts before the model reads them."""
+        return bool(self._rewrites)
 
     def _parameter(self, name: str) -> nn.Parameter:
         return self.lm.model.get_parameter(name)

@@ -80,14 +80,19 @@ class Encoder:
         """The tokens of a query's text, a picture counted as its placeholder."""
         return self._ids(self.renderer.render(query))
 
-    def target_ids(self, query: Query, answer: str) -> list[int]:
+    def target_ids(self, query: Query, answer: str, *, verbatim: bool = False) -> list[int]:
         """The tokens of an answer where it follows the query.
 
         The answer is tokenized together with the prompt, so that it gets the tokens it would have
         in running text, unless that changes the prompt's own tokens.
+
+        Args:
+            query: The query.
+            answer: The answer.
+            verbatim: Whether the answer brings what stands between it and the prompt.
         """
         text = self.renderer.render(query)
-        joint = "" if text[-1:].isspace() else self.renderer.separator
+        joint = "" if verbatim or text[-1:].isspace() else self.renderer.separator
         prompt, whole = self._ids(text), self._ids(text + joint + answer)
         if whole[: len(prompt)] == prompt:
             return whole[len(prompt) :]

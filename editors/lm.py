@@ -119,6 +119,20 @@ class LM:
             batch_size=self.batch_size,
         )
 
+    @contextmanager
+    def asking_in(self, prompt_format: PromptFormat) -> Iterator[None]:
+        """Put prompts in another way for a while, also those of an edited model on top of it.
+
+        Raises:
+            InputError: If the format does not suit it.
+        """
+        own, other = (self.renderer, self.encoder), self.asked_in(prompt_format)
+        self.renderer, self.encoder = other.renderer, other.encoder
+        try:
+            yield
+        finally:
+            self.renderer, self.encoder = own
+
     @classmethod
     def load(
         cls,
@@ -241,13 +255,25 @@ class LM:
         for query, answer in zip(queries, answers, strict=True):
             if not answer.strip():
                 raise InputError(f"the answer to {query.prompt!r} is empty")
-        pairs = [(q, self.encoder.target_ids(q, a)) for q, a in zip(queries, answers, strict=True)]
+        ids = [self.encoder.target_ids(q, a) for q, a in zip(queries, answers, strict=True)]
+        return self.score_tokens(queries, ids, top=top)
+
+    @torch.no_grad()
+    def score_tokens(
+        self, queries: Sequence[Query], targets: Sequence[Sequence[int]], *, top: int = 10
+    ) -> list[Likelihood]:
+        """The same for answers given as tokens, at least one each; see `Encoder.target_ids`.
+
+        Raises:
+            InputError: If a query and its answer are longer than the model can read.
+        """
+        pairs = [(query, list(ids)) for query, ids in zip(queries, targets, strict=True)]
         for query, ids in pairs:
             self.require_fit(query, len(ids))
         return self.in_batches(
             pairs,
             lambda chosen: self._score([q for q, _ in chosen], [ids for _, ids in chosen], top),
-            size=lambda pair: (pair[0].image is not None, self.prompt_tokens(pair[0])),
+            size=lambda p: (p[0].image is not None, self.prompt_tokens(p[0]), len(p[1])),
         )
 
     @torch.no_grad()

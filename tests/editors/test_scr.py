@@ -47,7 +47,7 @@ def model_of(lm: LM, **options: Any) -> SCRModel:
 
 def seen_by(model: SCRModel, queries: Sequence[Query]) -> Sequence[Query]:
     """The queries as the model underneath reads them."""
-    return model._rewritten(queries)
+    return model.rewritten(queries)
 
 
 def flag(number: int, answer: str, *colours: str, **more: Any) -> EditRequest:
