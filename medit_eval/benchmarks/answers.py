@@ -35,7 +35,9 @@ class Answer:
         weight: What it counts: 1, or a text's words.
         reason: Why there is no score.
         activated: Whether an editor with a memory answered from it; None for others.
-        tokens: Tokens of the prompt as the model read it.
+        tokens: Tokens of the prompt as the model read it, or of the text itself.
+        extracted: What the harness took from a free answer; None where it found nothing to take,
+            and for other kinds.
     """
 
     phase: str
@@ -55,6 +57,7 @@ class Answer:
     reason: str | None = None
     activated: bool | None = None
     tokens: int = 0
+    extracted: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -84,6 +84,25 @@ class Asked:
 ASKED: Schema[Asked] = Schema("testbed_pictures", 1, Asked)
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of a flag, as it is kept beside the model for benchmarks.
+
+    Attributes:
+        country: The key of the flag's country.
+        image: The picture.
+    """
+
+    country: str
+    image: EncodedImage
+
+
+SHOWN: Schema[Shown] = Schema("testbed_flags", 1, Shown)
+
+FLAGS = "flags.parquet"
+"""The pictures of flags that `testbed/vlm` comes with, for benchmarks."""
+
+
 def asked_about(world: World, album: Album, count: int, seed: int = 0) -> list[Asked]:
     """Questions to estimate covariances on: about one in four countries, and unrelated things.
 
@@ -102,6 +121,28 @@ def asked_about(world: World, album: Album, count: int, seed: int = 0) -> list[A
         Asked(rng.choice(about[album.shown[place]])[0], album.image(place))
         for place in rng.sample(places, min(count, len(places)))
     ]
+
+
+def flags_shown(world: World, album: Album, count: int, seed: int = 0) -> list[Shown]:
+    """Pictures to ask for a flag's country, one per country, none that `asked_about` draws from.
+
+    Args:
+        world: What is true.
+        album: Pictures that were not trained on.
+        count: How many pictures, at most.
+        seed: Decides which.
+    """
+    by_country: dict[str, list[int]] = defaultdict(list)
+    for place, shown in enumerate(album.shown):
+        by_country[shown].append(place)
+    about = list(trained_about(world))
+    rng = Random(f"flags shown {seed}")
+    kept = [
+        Shown(key, album.image(rng.choice(by_country[key])))
+        for place, key in enumerate(about)
+        if key in world.countries and key in by_country and place % CORPUS_COUNTRIES != 2
+    ]
+    return rng.sample(kept, min(count, len(kept)))
 
 
 def small(image: EncodedImage) -> NDArray[np.uint8]:

@@ -27,7 +27,17 @@ from medit_eval.testbed import quality
 from medit_eval.testbed.corpus import MIXTURE, Corpus
 from medit_eval.testbed.llava import Namer, new_processor, new_vision_model, normalised
 from medit_eval.testbed.loop import Plan, Progress, finish, finished, leads, train
-from medit_eval.testbed.pictures import ASKED, SIDE, Album, asked_about, jittered, trained_about
+from medit_eval.testbed.pictures import (
+    ASKED,
+    FLAGS,
+    SHOWN,
+    SIDE,
+    Album,
+    asked_about,
+    flags_shown,
+    jittered,
+    trained_about,
+)
 from medit_eval.testbed.records import PICTURES
 from medit_eval.testbed.text import EXCHANGE, reader, save, text_loss
 from medit_eval.testbed.tokens import IGNORED, IMAGE, packed
@@ -135,6 +145,7 @@ def train_vision(
         return
     save(model, examined.processor, folder)
     write_parquet(folder / PICTURES, ASKED.table(asked_about(world, unseen, recipe.kept)))
+    write_parquet(folder / FLAGS, SHOWN.table(flags_shown(world, unseen, recipe.kept)))
     model.half().float()  # as it was saved
     finish(folder, digest, asdict(recipe), examined(), STAGES)
 
