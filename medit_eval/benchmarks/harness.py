@@ -56,6 +56,7 @@ class Harness(harness.LM):
         self.lm = model.lm if isinstance(model, EditedModel) else model
         self.MULTIMODAL = self.lm.sees
         self._leaves = dict(leaves or {})
+        self._start = _start(self.lm.asked_in("plain"))
         kind = type(model)
         self._scores_itself = self.edited is not None and kind.score is not EditedModel.score
         self._writes_itself = self.edited is not None and kind.generate is not EditedModel.generate
@@ -204,9 +205,9 @@ class Harness(harness.LM):
     def _asked(self, request: Instance, context: str) -> Asked:
         leaf = self._leaves.get(request.task_name or "")
         image, problem = picture(arguments(request)[2:])
-        if image is not None:
-            context = context.replace(_SLOT, "").lstrip()
         block, prompt = leaf.split(context, request.doc) if leaf else ("", context)
+        if image is not None:
+            block, prompt = (part.replace(_SLOT, "").lstrip() for part in (block, prompt))
         return Asked(block, prompt, image, problem)
 
     def _rewritten(self, asked: Sequence[Asked]) -> list[Query]:
@@ -249,17 +250,6 @@ class Harness(harness.LM):
             return error.reason
         return None
 
-    @property
-    def _start(self) -> Query:
-        """What stands before a text with nothing before it: the model's first token, or its last.
-
-        Nothing is asked by it, so it is context and not prompt.
-        """
-        if self.lm.encoder.token_ids(Query("")):
-            return Query("")
-        tokenizer = self.lm.tokenizer
-        return Query("", context=tokenizer.bos_token or tokenizer.eos_token or "\n")
-
     def _windows(self, text: str) -> Iterator[tuple[Query, list[int]]]:
         """A text's tokens in parts that fit, each with what it is read behind."""
         encoded = self.lm.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -294,6 +284,16 @@ class Harness(harness.LM):
         finally:
             if handle is not None:
                 handle.remove()
+
+
+def _start(plain: LM) -> Query:
+    """What stands before a text with nothing before it: the model's first token, or its last.
+
+    Nothing is asked by it, so it is context and not prompt.
+    """
+    if plain.encoder.token_ids(Query("")):
+        return Query("")
+    return Query("", context=plain.tokenizer.bos_token or plain.tokenizer.eos_token or "\n")
 
 
 def _finite(likelihood: Likelihood) -> bool:

@@ -71,7 +71,9 @@ class Item:
             logprobs = tuple(float(r[0] if kind == "choice" else r) for r in results)
             if kind == "choice":
                 logprobs = logprobs[: len(self.choices)]
-                output = self.choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
+                best = max(range(len(logprobs)), key=logprobs.__getitem__)
+                # A single continuation is no choice: it is given if greedy decoding gives it.
+                output = self.choices[best] if len(logprobs) > 1 or results[0][1] else ""
         return Answer(
             phase=phase,
             task=benchmark,

@@ -12,7 +12,9 @@ from schemas.errors import InputError
 _COMPARED = 8
 """Documents whose texts are compared to find what stands before all of them."""
 
-_OF_MANY = frozenset({"f1", "mcc", "bleu", "chrf", "ter", "brier_score", "likelihood", "bypass"})
+_OF_MANY = frozenset(
+    {"f1", "mcc", "bleu", "chrf", "ter", "brier_score", "likelihood", "perplexity", "bypass"}
+)
 """Scores that the harness gives to many items at once."""
 
 
