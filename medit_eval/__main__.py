@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from medit_eval.judge import Judge
     from medit_eval.report import Report
+    from medit_eval.study import Study
 
 app = typer.Typer(
     help="Score model editors.",
@@ -62,6 +64,14 @@ Settings = Annotated[
     list[str] | None,
     option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
 ]
+StudySettings = Annotated[
+    list[str] | None,
+    option(
+        "A hyperparameter: name=value, or with several editors editor.name=value; value as JSON.",
+        _HOW,
+        "--set",
+    ),
+]
 Metrics = Annotated[
     str | None, option("Names, with commas between; default: the usual ones.", _HOW)
 ]
@@ -79,10 +89,13 @@ Everything = Annotated[bool, option("Show all metrics, not the headline alone.",
 @app.command()
 def score(
     editor: Annotated[
-        str, option("none, memit, alphaedit, come, balancedit, scr, or a plug-in's.", _WHAT)
+        list[str],
+        option(
+            "none, memit, alphaedit, come, balancedit, scr, or a plug-in's; may be repeated.", _WHAT
+        ),
     ],
-    model: Model,
-    records: Records,
+    model: Model = "testbed/lm",
+    records: Records = "testbed/people",
     records_format: RecordsFormat = "medit",
     images: Annotated[Path | None, option("Folder of a foreign file's pictures.", _WHAT)] = None,
     split: Annotated[str, option("Split of a data set on the Hub.", _WHAT)] = "test",
@@ -91,10 +104,35 @@ def score(
         ProtocolChoice, option("In which order to edit, ask and take back.", _HOW)
     ] = ProtocolChoice.single,
     batch_size: Annotated[
-        int, option("Records edited with one call, but for single.", _HOW, min=1)
-    ] = 100,
+        int | None,
+        option(
+            "Records edited with one call, but for single; default: 100, or 1 with checkpoints.",
+            _HOW,
+            min=1,
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str | None,
+        option("For sequential: numbers of edits to look at, such as 1,10,100.", _HOW),
+    ] = None,
+    orders: Annotated[
+        int | None,
+        option(
+            "Samples and orders of the edits; default: 5 with checkpoints, else 1.", _HOW, min=1
+        ),
+    ] = None,
+    benchmarks: Annotated[
+        str | None,
+        option("default, smoke, paper, safety, tasks of lm_eval, YAML files.", _HOW),
+    ] = None,
+    benchmark_limit: Annotated[
+        int | None, option("Items per benchmark; default: all.", _HOW, min=1)
+    ] = None,
+    benchmark_data: Annotated[
+        Path | None, option("Folder with files of well-known benchmarks.", _HOW)
+    ] = None,
     metrics: Metrics = None,
-    setting: Settings = None,
+    setting: StudySettings = None,
     tuned: Annotated[
         Path | None, option("What `tune` wrote; its records are left out.", _HOW)
     ] = None,
@@ -119,7 +157,12 @@ def score(
     rows: Annotated[int, option("Questions asked at once.", _MODEL, min=1)] = 64,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, option("Run folder; a run that broke off goes on there.", _RUN)
+        Path | None,
+        option("Folder of the run, or of all runs; what broke off goes on there.", _RUN),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        option("Runs at a time, where there are several; default: one per core.", _RUN, min=1),
     ] = None,
     cache: Annotated[Path | None, option("Folder of the unedited model's answers.", _RUN)] = None,
     everything: Everything = False,
@@ -128,41 +171,69 @@ def score(
     import warnings
 
     from medit_eval.scoring import score as run_score
+    from medit_eval.study import study as run_study
     from schemas.progress import Bars
 
     console = Console(stderr=True)
     warnings.showwarning = lambda message, *_: console.print(
         f"warning: {message}", highlight=False, markup=False
     )
-    report = run_score(
+    marks = _numbers(checkpoints, "checkpoints")
+    count = orders if orders is not None else 5 if marks else 1
+    options: dict[str, Any] = {
+        "protocol": protocol.value,
+        "batch_size": batch_size,
+        "checkpoints": marks,
+        "benchmarks": _names(benchmarks) or (),
+        "benchmark_limit": benchmark_limit,
+        "benchmark_data": benchmark_data,
+        "metrics": _names(metrics),
+        "prompt_format": prompt_format.value,
+        "seed": seed,
+        "limit": limit,
+        "tuned": tuned,
+        "records_format": records_format,
+        "images": images,
+        "split": split,
+        "memory_sizes": _numbers(memory_sizes, "memory sizes"),
+        "max_new_tokens": max_new_tokens,
+        "measurable_from": measurable_from,
+        "judge": _judge(judge_model, base_url),
+        "recogniser": recogniser,
+        "device": device,
+        "dtype": dtype,
+        "device_map": device_map,
+        "rows": rows,
+        "cache": cache,
+    }
+    bars = Bars(console, "questions")
+    if len(editor) == 1 and count == 1:
+        settings = dict(map(_setting, setting or []))
+        report = run_score(
+            editor[0],
+            model,
+            records,
+            out=out,
+            editor_options=settings,
+            progress=bars,
+            **options,
+        )
+        _show(report, everything)
+        return
+    if out is None:
+        raise InputError("several editors or orders need a folder for their runs: --out DIR")
+    found = run_study(
         editor,
         model,
         records,
-        protocol=protocol.value,
-        batch_size=batch_size,
-        metrics=_names(metrics),
-        prompt_format=prompt_format.value,
-        seed=seed,
-        out=out,
-        limit=limit,
-        editor_options=dict(map(_setting, setting or [])),
-        tuned=tuned,
-        records_format=records_format,
-        images=images,
-        split=split,
-        memory_sizes=_numbers(memory_sizes),
-        max_new_tokens=max_new_tokens,
-        measurable_from=measurable_from,
-        judge=_judge(judge_model, base_url),
-        recogniser=recogniser,
-        device=device,
-        dtype=dtype,
-        device_map=device_map,
-        rows=rows,
-        cache=cache,
-        progress=Bars(console, "questions"),
+        out,
+        orders=count,
+        workers=workers or _workers(device, count * len(editor)),
+        options=options,
+        editor_options=_of_editors(editor, setting or []),
+        progress=bars,
     )
-    _show(report, everything)
+    _show_study(found, everything)
 
 
 @app.command()
@@ -239,6 +310,7 @@ def tune(
 
 
 def _show(report: Report, everything: bool) -> None:
+    from medit_eval import terminal
     from schemas.errors import printable
 
     console = Console()
@@ -247,6 +319,8 @@ def _show(report: Report, everything: bool) -> None:
     console.print(report.table(everything=everything))
     if report.about_documents:
         console.print(report.documents_table(everything=everything))
+    if report.benchmarks.degradation:
+        console.print(terminal.degradation_table(report.benchmarks))
     if everything and report.told:
         console.print(report.diagnostics_table())
     for reason, n in _reasons(report):
@@ -255,6 +329,35 @@ def _show(report: Report, everything: bool) -> None:
         typer.echo(f"note: {printable(note)}")
     if report.path is not None:
         typer.echo(f"The run is in {printable(str(report.path))}.")
+
+
+def _show_study(found: Study, everything: bool) -> None:
+    """The curves of a study, or the summaries of its runs where they have none.
+
+    Raises:
+        InputError: If a run broke off.
+    """
+    from medit_eval import terminal
+    from medit_eval.curves import curves
+    from schemas.errors import printable
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 180
+    points = curves([report for _, report in found.done])
+    if points:
+        console.print(terminal.curves_table(points))
+    else:
+        for job, report in found.done:
+            typer.echo(f"{job.editor}:")
+            _show(report, everything)
+    for note in dict.fromkeys(note for _, report in found.done for note in report.notes):
+        typer.echo(f"note: {printable(note)}")
+    typer.echo(f"The runs are in {printable(str(found.root))}.")
+    if found.failed:
+        jobs = len(found.done) + len(found.failed)
+        reasons = "; ".join(f"{job.editor}, order {job.order}: {why}" for job, why in found.failed)
+        raise InputError(f"{len(found.failed)} of {jobs} runs are not complete: {reasons}")
 
 
 def _reasons(report: Report) -> list[tuple[str, int]]:
@@ -269,11 +372,34 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str | None) -> list[int]:
+def _numbers(text: str | None, what: str) -> list[int]:
     try:
         return [int(part) for part in (text or "").split(",") if part.strip()]
     except ValueError:
-        raise InputError(f"memory sizes are whole numbers with commas, not {text!r}") from None
+        raise InputError(f"{what} are whole numbers with commas, not {text!r}") from None
+
+
+def _of_editors(editors: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Hyperparameters by editor; one without an editor's name in front is every editor's."""
+    found: dict[str, dict[str, Any]] = {editor: {} for editor in editors}
+    for text in settings:
+        name, value = _setting(text)
+        owner, dot, rest = name.partition(".")
+        for editor in [owner] if dot else editors:
+            if editor not in found:
+                raise InputError(f"{text!r} is for {owner!r}, which is not among the editors")
+            found[editor][rest if dot else name] = value
+    return found
+
+
+def _workers(device: str | None, jobs: int) -> int:
+    """One per core, but one alone where runs would share an accelerator."""
+    import os
+
+    import torch
+
+    alone = torch.cuda.is_available() if device is None else not device.startswith("cpu")
+    return 1 if alone else min(jobs, os.cpu_count() or 1)
 
 
 def _setting(text: str) -> tuple[str, Any]:

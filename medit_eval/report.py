@@ -12,6 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medit_eval.benchmarks.results import BenchmarkResults
+from medit_eval.collapse import CollapseRow
+from medit_eval.cost import CostRow
+from medit_eval.degradation import DegradationRow
 from medit_eval.documents.report import (
     COPY,
     EDITED,
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from medit_eval.runs import RunManifest
+
 
 @dataclass(frozen=True)
 class Report:
@@ -43,6 +49,8 @@ class Report:
         notes: What the reader of the numbers should know.
         path: The run folder, or None.
         about_documents: Scores of rewritten documents, if the records hold any.
+        manifest: What was run, and how.
+        benchmarks: What came of benchmarks, if any were run.
     """
 
     rows: tuple[Row, ...]
@@ -52,23 +60,39 @@ class Report:
     notes: tuple[str, ...] = ()
     path: Path | None = None
     about_documents: tuple[DocumentRow, ...] = ()
+    manifest: RunManifest | None = None
+    benchmarks: BenchmarkResults = dataclasses.field(default_factory=BenchmarkResults)
+
+    @property
+    def editor(self) -> str:
+        """The editor's name; empty where nobody knows."""
+        described = self.manifest.arguments.get("editor", {}) if self.manifest else {}
+        return str(described.get("name", ""))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One line per phase, axis, kind, metric and subset; see `medit_eval.summary.Row`."""
-        import pandas as pd
-
-        columns = [field.name for field in dataclasses.fields(Row)]
-        return pd.DataFrame([dataclasses.astuple(row) for row in self.rows], columns=columns)
+        return frame(Row, self.rows)
 
     @cached_property
     def documents(self) -> pd.DataFrame:
         """Scores of rewritten documents; see `medit_eval.documents.report.DocumentRow`."""
-        import pandas as pd
+        return frame(DocumentRow, self.about_documents)
 
-        columns = [field.name for field in dataclasses.fields(DocumentRow)]
-        lines = [dataclasses.astuple(row) for row in self.about_documents]
-        return pd.DataFrame(lines, columns=columns)
+    @cached_property
+    def degradation(self) -> pd.DataFrame:
+        """What edits cost on benchmarks; see `medit_eval.degradation.DegradationRow`."""
+        return frame(DegradationRow, self.benchmarks.degradation)
+
+    @cached_property
+    def collapse(self) -> pd.DataFrame:
+        """Signs that a model no longer answers; see `medit_eval.collapse.CollapseRow`."""
+        return frame(CollapseRow, self.benchmarks.collapse)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Activation, added tokens and latency; see `medit_eval.cost.CostRow`."""
+        return frame(CostRow, self.benchmarks.costs)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -178,15 +202,23 @@ class Report:
         return found[-1] if found else float("nan")
 
     def write(self) -> None:
-        """Write the summary, and that of documents, into the run folder as CSV."""
-        if self.path is not None:
-            write_text(self.path / "summary.csv", self.to_csv())
-            if self.about_documents:
-                write_text(self.path / "documents.csv", _csv(DocumentRow, self.about_documents))
+        """Write the summary, and the other tables that have lines, into the run folder as CSV."""
+        if self.path is None:
+            return
+        write_text(self.path / "summary.csv", self.to_csv())
+        others: tuple[tuple[str, type, Sequence[Any]], ...] = (
+            ("documents", DocumentRow, self.about_documents),
+            ("degradation", DegradationRow, self.benchmarks.degradation),
+            ("collapse", CollapseRow, self.benchmarks.collapse),
+            ("costs", CostRow, self.benchmarks.costs),
+        )
+        for name, kind, rows in others:
+            if rows:
+                write_text(self.path / f"{name}.csv", csv_of(kind, rows))
 
     def to_csv(self) -> str:
         """The summary as CSV, numbers in full precision, NaN as empty cells."""
-        return _csv(Row, self.rows)
+        return csv_of(Row, self.rows)
 
     def table(self, *, everything: bool = False) -> Table:
         """The summary for the terminal.
@@ -266,7 +298,16 @@ class Report:
         return table
 
 
-def _csv(kind: type, rows: Sequence[Any]) -> str:
+def frame(kind: type, rows: Sequence[Any]) -> pd.DataFrame:
+    """Rows of a dataclass as a data frame, with its columns where there are no rows."""
+    import pandas as pd
+
+    columns = [field.name for field in dataclasses.fields(kind)]
+    return pd.DataFrame([dataclasses.astuple(row) for row in rows], columns=columns)
+
+
+def csv_of(kind: type, rows: Sequence[Any]) -> str:
+    """Rows of a dataclass as CSV, numbers in full precision, NaN as empty cells."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([field.name for field in dataclasses.fields(kind)])

@@ -5,6 +5,7 @@ DIR/predictions/part-*.parquet raw outputs before and after, written as the run 
 DIR/documents.parquet          the documents that were rewritten, if the records hold any
 DIR/diagnostics.parquet        what the editor told of itself after each edit, if anything
 DIR/scores.parquet             each metric's judgement of each prediction
+DIR/benchmarks/                answers to benchmarks, what they cost, what is left out
 DIR/summary.csv                the table
 DIR/checkpoints/edits-N/       the edits of a sequence, while the run goes on
 """
@@ -90,6 +91,11 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints | None:
         """Where the edits of a sequence are kept while the run goes on."""
         return None if self.root is None else Checkpoints(self.root / "checkpoints")
+
+    @property
+    def benchmarks(self) -> Path | None:
+        """Where the answers to benchmarks are kept."""
+        return None if self.root is None else benchmarks_path(self.root)
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -211,6 +217,11 @@ def diagnostics_path(root: Path) -> Path:
 def documents_path(root: Path) -> Path:
     """Where the documents of a run's records are."""
     return root / "documents.parquet"
+
+
+def benchmarks_path(root: Path) -> Path:
+    """Where a run's answers to benchmarks are."""
+    return root / "benchmarks"
 
 
 def write_documents(root: Path, documents: Mapping[str, Document]) -> None:

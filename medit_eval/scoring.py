@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medit_eval.benchmarks.results import BenchmarkResults, Course, read_results
 from medit_eval.documents.entities import SpacyRecogniser
 from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.gaps import Gaps
@@ -20,6 +21,7 @@ from medit_eval.runs import (
     VERSION,
     RunFolder,
     RunManifest,
+    benchmarks_path,
     now,
     read_diagnostics,
     read_documents,
@@ -35,7 +37,7 @@ from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import write_parquet
 from schemas.progress import Progress, Quiet
-from schemas.records import EditRecord
+from schemas.records import EditRecord, EditRequest
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -57,6 +59,9 @@ def score(
     batch_size: int | None = None,
     checkpoints: Sequence[int] = (),
     order: int = 0,
+    benchmarks: str | Sequence[str] = (),
+    benchmark_limit: int | None = None,
+    benchmark_data: str | Path | None = None,
     metrics: Iterable[str | Metric] | None = None,
     prompt_format: PromptFormat | None = None,
     seed: int = 0,
@@ -95,6 +100,11 @@ def score(
             the records do not reach are left out.
         order: With checkpoints, which sample of the records, in which order, is edited; drawn from
             the seed.
+        benchmarks: What to run before the edits, and after them or at each checkpoint: suites,
+            tasks of lm-evaluation-harness, paths of its YAML files; see
+            `medit_eval.benchmarks.tasks`.
+        benchmark_limit: Items per benchmark at most, drawn from the seed.
+        benchmark_data: Folder with files of well-known benchmarks.
         metrics: Metrics or their names; those of `medit_eval.metrics.DEFAULT` by default.
         prompt_format: How prompts are put to the model: `plain` (the default), `qa` or `chat`.
         seed: What random choices of editors, and the bootstrap, derive from.
@@ -137,6 +147,7 @@ def score(
 
     progress = progress or Quiet()
     chosen = _metrics(metrics, judge)
+    named = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     if recogniser is not None:
         SpacyRecogniser(recogniser)("")  # what is not installed shows before anything is asked
     found = load(
@@ -148,7 +159,12 @@ def score(
     )
     size = batch_size if batch_size is not None else (1 if checkpoints else 100)
     # What is wrong with these shows before the model is loaded.
-    _plan(protocol, found, size, checkpoints, seed, order)
+    episodes, _ = _plan(protocol, found, size, checkpoints, seed, order)
+    if named and not any(step.benchmarks for episode in episodes for step in episode):
+        raise InputError(
+            "benchmarks are run on a model that holds all edits: take the protocol sequential, or "
+            "batch with a batch size that holds all records"
+        )
     if not isinstance(editor, str) and (editor_options or tuned):
         raise InputError("options belong to an editor that is given by name")
     lm = resolve(
@@ -165,15 +181,18 @@ def score(
         settings_found = _tuned(Path(tuned), editor, lm)
         found = settings_found.evaluated(found)
         editor_options = {**settings_found.options, **(editor_options or {})}
+    run = RunFolder(None if out is None else Path(out))
     episodes, found = _plan(protocol, found, size, checkpoints, seed, order)
     reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
+    course = None
+    if named:
+        course = _course(run, named, benchmark_data, benchmark_limit, seed, lm, episodes)
     episodes += memory_plan(found, memory_sizes)
     method = editor
     if isinstance(method, str):
         method = make(method, lm, with_corpus(method, lm, editor_options))
     if memory_sizes:
         _require_routing(method, lm)
-    run = RunFolder(None if out is None else Path(out))
     needs = {need for metric in chosen for need in metric.needs} | run.needs()
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
     continued = "continuation" in needs
@@ -201,6 +220,7 @@ def score(
                 if reached
                 else {}
             ),
+            **({"benchmarks": course.digests} if course else {}),
         },
         reporting={
             "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
@@ -229,10 +249,14 @@ def score(
             with progress.phase("before the edits", total) as tick:
                 store = default_cache() if cache is None else Path(cache)
                 before = baselines(lm, name, questions, settings, store, tick)
+            if course is not None:
+                with progress.phase("benchmarks before the edits", course.size) as tick:
+                    course.tick = tick
+                    course.before(lm, _benchmark_cache(cache))
             runner = Runner(
                 lm, method, settings, before, continued, seed,
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
-                lambda done: None, run.checkpoints,
+                lambda done: None, run.checkpoints, course,
             )  # fmt: skip
             count = sum(
                 1
@@ -240,8 +264,12 @@ def score(
                 for step in episode
                 for _ in step_slots(step, continued=continued)
             )
+            if course is not None:
+                count += course.size * len(course.requests)
             with progress.phase(f"after {method.name}", count) as tick:
                 runner.tick = tick
+                if course is not None:
+                    course.tick = tick
                 try:
                     runner.run(episodes)
                 finally:
@@ -254,6 +282,7 @@ def score(
         return _report(
             run.predictions,
             told,
+            course.results() if course else BenchmarkResults(),
             documents,
             chosen,
             judge,
@@ -294,7 +323,8 @@ def rescore(
         known = {metric.name for metric in METRICS}
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
     return _report(
-        predictions, read_diagnostics(root), read_documents(root, manifest),
+        predictions, read_diagnostics(root), read_results(benchmarks_path(root)),
+        read_documents(root, manifest),
         _metrics(wanted, judge), judge, recogniser, manifest, root, progress or Quiet(),
     )  # fmt: skip
 
@@ -302,6 +332,7 @@ def rescore(
 def _report(
     predictions: Sequence[Prediction],
     told: Sequence[Diagnostic],
+    benchmarks: BenchmarkResults,
     documents: Mapping[str, Document],
     metrics: Sequence[Metric],
     judge: Judge | None,
@@ -335,12 +366,51 @@ def _report(
         SpacyRecogniser(pipeline) if pipeline else None,
     )
     report = Report(
-        tuple(rows), tuple(predictions), scores, tuple(told), tuple(notes), root, about_documents
+        tuple(rows),
+        tuple(predictions),
+        scores,
+        tuple(told),
+        tuple(notes),
+        root,
+        about_documents,
+        manifest,
+        benchmarks.weighed(int(manifest.arguments["seed"])),
     )
     if root is not None:
         write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
         report.write()
     return report
+
+
+def _course(
+    run: RunFolder,
+    named: Sequence[str],
+    data: str | Path | None,
+    limit: int | None,
+    seed: int,
+    lm: LM,
+    episodes: Sequence[Episode],
+) -> Course:
+    """The benchmarks of a run, with the edits that are in the model at each of their phases."""
+    from medit_eval.benchmarks.tasks import load as load_benchmarks
+
+    found = load_benchmarks(
+        named, data=None if data is None else Path(data), limit=limit, seed=seed, sees=lm.sees
+    )
+    requests: dict[str, list[EditRequest]] = {}
+    for episode in episodes:
+        made: list[EditRequest] = []
+        for step in episode:
+            made += [request for record in step.edit for request in record.requests]
+            if step.benchmarks:
+                requests[step.phase] = list(made)
+    return Course(run.benchmarks, found, requests)
+
+
+def _benchmark_cache(cache: str | Path | None) -> Path:
+    from medit_eval.benchmarks.run import default_cache
+
+    return default_cache() if cache is None else Path(cache) / "benchmarks"
 
 
 def _plan(
