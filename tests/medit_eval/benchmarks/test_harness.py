@@ -159,6 +159,26 @@ def test_the_models_own_prompt_format_stays_out_of_it_and_comes_back() -> None:
     assert own.renderer.format == "qa"
 
 
+@pytest.mark.parametrize("config", [support.choices(num_fewshot=0), support.free()])
+def test_the_harness_itself_comes_to_the_same_scores(config: dict[str, Any]) -> None:
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.evaluator import evaluate
+
+    lm = tiny("llama")
+    answers, (info,), _ = run(lm, [support.benchmark(config)], phase="after")
+    task = ConfigurableTask(config=config)
+    task.set_fewshot_seed(seed=0)
+    found: Any = evaluate(Harness(lm), {"tasks": {info.task: task}}, bootstrap_iters=0)
+    own = sum(answer.value or 0 for answer in answers) / len(answers)
+    assert found["results"][info.task][f"{info.metric},none"] == pytest.approx(own)
+    given = [sample["resps"][0][0] for sample in found["samples"][info.task]]
+    if info.kind == "generation":
+        assert given == [answer.output for answer in answers]
+    else:
+        firsts = [answer.logprobs[0] for answer in answers]
+        assert [total for total, _ in given] == pytest.approx(firsts, abs=1e-4)
+
+
 # Editors ------------------------------------------------------------------------------------------
 
 
@@ -279,6 +299,17 @@ def test_a_model_of_nothing_but_nan_is_not_scored(config: dict[str, Any]) -> Non
         parameter.data.fill_(math.nan)
     answers, _, _ = run(lm, [support.benchmark(config)], phase="after")
     assert {(answer.value, answer.reason) for answer in answers} == {(None, NOT_FINITE)}
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llava", "blip2", "qwen2_5_vl"])
+def test_what_a_broken_model_writes_is_told(family: str) -> None:
+    lm = tiny(family)
+    (whole,) = Harness(lm).written(support.written(["Ann Smith was born in"]))
+    assert whole.reason is None
+    for parameter in lm.model.parameters():
+        parameter.data.fill_(math.nan)
+    (broken,) = Harness(lm).written(support.written(["Ann Smith was born in"]))
+    assert (broken.result, broken.reason) == ("", NOT_FINITE)
 
 
 def test_an_item_longer_than_the_context_is_not_cut_but_counted() -> None:

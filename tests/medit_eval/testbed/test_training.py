@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from editors.lm import LM
 from editors.prompts import Query
 from medit_eval import testbed
+from medit_eval.parts import read_part
 from medit_eval.testbed import quality
 from medit_eval.testbed.__main__ import app
 from medit_eval.testbed.corpus import Document
@@ -24,9 +25,12 @@ from medit_eval.testbed.llava import new_processor, normalised
 from medit_eval.testbed.loop import REPORT, Plan, Progress, train
 from medit_eval.testbed.own import ENOUGH, OwnRecipe, questions, train_own
 from medit_eval.testbed.pictures import (
+    FLAGS,
+    SHOWN,
     SIDE,
     Album,
     asked_about,
+    flags_shown,
     jittered,
     small,
     trained_about,
@@ -328,6 +332,23 @@ def test_covariances_are_estimated_on_pictures_of_one_country_in_four() -> None:
     assert {row.question for row in rows} <= asked
 
 
+def test_flags_of_benchmarks_are_none_that_covariances_are_estimated_on() -> None:
+    import numpy as np
+
+    world = World.draw()
+    keys = [key for key in trained_about(world) if key in world.countries]
+    shown = tuple(key for key in keys for _ in range(2))
+    album = Album(np.zeros((len(shown), 3, SIDE, SIDE), np.uint8), shown)
+    rows = flags_shown(world, album, 1000)
+    asked = [row.country for row in rows]
+    assert len(set(asked)) == len(asked) > len(keys) / 2
+    corpus = {key for place, key in enumerate(trained_about(world)) if place % 4 == 2}
+    assert not corpus & set(asked)
+    kept = read_part(testbed.path("testbed/vlm") / FLAGS, SHOWN)
+    assert len({row.country for row in kept}) == len(kept) == 80
+    assert not corpus & {row.country for row in kept}
+
+
 def test_the_vision_recipe_runs_and_resumes(
     trained: Path, tmp_path: Path, few_questions: None
 ) -> None:
@@ -342,6 +363,7 @@ def test_the_vision_recipe_runs_and_resumes(
     lm = LM.load(tmp_path, dtype="float32")
     assert lm.sees
     assert (tmp_path / PICTURES).is_file()
+    assert (tmp_path / FLAGS).is_file()
     assert len(lm.generate([Query("Which?", picture((9, 9, 9))), Query("Which?")])) == 2
 
 
