@@ -27,7 +27,7 @@ word.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from editors.lm import LM
@@ -40,6 +40,9 @@ CONFIRMATION = (
     "else is not needed. Reply with the number of the fact and nothing else, or with NONE.\n"
 )
 """What an instruction model is asked."""
+
+_KEPT = 200_000
+"""Readings that are kept: questions that are asked again and again, after each edit, share them."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -67,34 +70,80 @@ def behind(query: Query, text: str | None, template: str) -> Query:
     return Query(query.prompt, query.image, context)
 
 
-def support(plain: LM, claims: Sequence[Claim]) -> list[float]:
-    """How far each claim is borne out by likelihood, at most 1; see the module.
+class Reader:
+    """Confirms claims by likelihood, with a model whose weights stay what they are."""
 
-    What the model cannot read at once, or a question without words, counts as 0.
+    def __init__(self, plain: LM) -> None:
+        """Take a model with the prompt format `plain`."""
+        self._lm = plain
+        starts = bool(plain.encoder.token_ids(Query("")))
+        self._start = "" if starts else plain.tokenizer.bos_token or ""
+        self._known: dict[tuple[Query, str], float | None] = {}
 
-    Args:
-        plain: The model with the prompt format `plain`.
-        claims: The claims.
-    """
-    start = "" if plain.encoder.token_ids(Query("")) else plain.tokenizer.bos_token or ""
-    read = []
-    for claim in claims:
+    def support(self, claims: Sequence[Claim]) -> list[float]:
+        """How far each claim is borne out, at most 1; see the module.
+
+        What the model cannot read at once, or a question without words, counts as 0.
+        """
+        self._read((claim, n) for claim in claims for n in range(2 + len(claim.others)))
+        return [self._support(claim, len(claim.others)) for claim in claims]
+
+    def best(self, claims: Sequence[Sequence[Claim]]) -> list[tuple[int, float] | None]:
+        """For each question the place of the claim with the greatest support, and that support.
+
+        Of equal ones the first counts. The support of a claim is the least over its others, so
+        reading more of them only lowers it: those that cannot be the greatest any more are not
+        read on, which spares much of the reading and changes nothing.
+
+        Args:
+            claims: For each question its claims.
+        """
+        if len(self._known) > _KEPT:
+            self._known.clear()
+        self._read((claim, n) for among in claims for claim in among for n in (0, 1))
+        done = [[0] * len(among) for among in claims]
+        bounds = [[self._support(claim, 0) for claim in among] for among in claims]
+        while True:
+            further = [
+                (question, place)
+                for question, among in enumerate(claims)
+                if among
+                and done[question][place := _greatest(bounds[question])] < len(among[place].others)
+            ]
+            if not further:
+                break
+            self._read((claims[q][place], 2 + done[q][place]) for q, place in further)
+            for q, place in further:
+                done[q][place] += 1
+                bounds[q][place] = self._support(claims[q][place], done[q][place])
+        return [(place := _greatest(among), among[place]) if among else None for among in bounds]
+
+    def _read(self, wanted: Iterable[tuple[Claim, int]]) -> None:
+        """Read the questions of claims behind nothing (0), the fact (1) or another (2 and on)."""
+        pairs = dict.fromkeys(self._pair(claim, number) for claim, number in wanted)
+        new = [pair for pair in pairs if pair not in self._known]
+        self._known.update(zip(new, _logprobs(self._lm, new), strict=True))
+
+    def _support(self, claim: Claim, others: int) -> float:
+        """The support of a claim with its first others."""
+        nowhere, behind_fact, *elsewhere = (
+            self._known[self._pair(claim, number)] for number in range(2 + others)
+        )
+        among = [other for other in (nowhere, *elsewhere) if other is not None]
+        best = max(among, default=None)
+        return 1 - behind_fact / best if behind_fact is not None and best else 0.0
+
+    def _pair(self, claim: Claim, number: int) -> tuple[Query, str]:
         image = claim.query.image
-        nothing = Query(f"{start}\n" if image is None else "", image)
-        read.append([nothing, *(Query(f"{text}\n", image) for text in (claim.text, *claim.others))])
-    asked = [
-        (query, claim.query.prompt.strip())
-        for claim, queries in zip(claims, read, strict=True)
-        for query in queries
-    ]
-    logprobs = iter(_logprobs(plain, asked))
-    found = []
-    for queries in read:
-        nowhere, behind_fact, *others = [next(logprobs) for _ in queries]
-        elsewhere = (nowhere, *others)
-        best = max((other for other in elsewhere if other is not None), default=None)
-        found.append(1 - behind_fact / best if behind_fact is not None and best else 0.0)
-    return found
+        if number:
+            text = f"{(claim.text, *claim.others)[number - 1]}\n"
+        else:
+            text = f"{self._start}\n" if image is None else ""
+        return Query(text, image), claim.query.prompt.strip()
+
+
+def _greatest(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=values.__getitem__)
 
 
 def choose(lm: LM, queries: Sequence[Query], facts: Sequence[Sequence[str]]) -> list[int | None]:

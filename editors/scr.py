@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from editors.base import EditedModel
-from editors.confirm import Claim, behind, choose, support
+from editors.confirm import Claim, Reader, behind, choose
 from editors.lm import LM
 from editors.prompts import Query
 from editors.retrieval import Index, load_retriever
@@ -238,6 +238,7 @@ class SCRModel(EditedModel):
         self._forced: Forced | None = None
         self._working: _Session | None = None
         self._plain = lm.asked_in("plain")
+        self._reader = Reader(self._plain)
         self._sight = Sight(self._plain, editor.image_layer, editor.image_threshold)
         self.rewrite(self._with_facts)
 
@@ -376,22 +377,20 @@ class SCRModel(EditedModel):
     ) -> list[_Decision]:
         shown = [[c for c in found if c.open] for found in candidates]
         claims = [
-            Claim(query, c.fact.text, self._others(c.fact))
+            [Claim(query, c.fact.text, self._others(c.fact)) for c in found]
             for query, found in zip(queries, shown, strict=True)
-            for c in found
         ]
-        scores = iter(support(self._plain, claims))
+        # Equal ones go to the fact that is nearer, which comes first.
+        best = self._reader.best(claims)
         decisions: list[_Decision] = []
-        for query, found, among in zip(queries, candidates, shown, strict=True):
-            # Equal scores go to the fact that is nearer, which comes first.
-            scored = [(next(scores), c) for c in among]
-            score, best = max(scored, key=lambda pair: pair[0], default=(None, None))
-            if score is None or best is None:
+        for query, found, among, place in zip(queries, candidates, shown, best, strict=True):
+            if place is None:
                 decisions.append(_decision(None, found))
                 continue
-            seen = query.image is not None and best.fact.picture is not None
+            chosen, score = among[place[0]], place[1]
+            seen = query.image is not None and chosen.fact.picture is not None
             threshold = self.editor.seen_threshold if seen else self.editor.threshold
-            decision = _decision(best if score >= threshold else None, [best])
+            decision = _decision(chosen if score >= threshold else None, [chosen])
             route = replace(decision.route, score=score, threshold=threshold)
             decisions.append(replace(decision, route=route))
         return decisions

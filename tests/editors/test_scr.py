@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from editors.base import Editor
-from editors.confirm import Claim, support
+from editors.confirm import Claim, Reader
 from editors.lm import LM, Likelihood
 from editors.prompts import Query
 from editors.routing import Routed
@@ -184,15 +184,56 @@ def test_support_is_what_the_fact_explains_better_than_anything_else() -> None:
                                      [query.prompt] * len(texts))  # fmt: skip
         return 1 - after.total / max(other.total for other in elsewhere)
 
-    found = support(lm, [claim, claim, replace(claim, others=())])
+    found = Reader(lm).support([claim, claim, replace(claim, others=())])
     assert found == pytest.approx([expected(*others)] * 2 + [expected()], abs=1e-5)
     assert found[0] <= found[2]
     unreadable = [
         replace(claim, text="Rome " * 300),
         replace(claim, query=Query(" ")),
     ]
-    assert support(lm, unreadable) == [0, 0]
-    assert support(lm, []) == []
+    assert Reader(lm).support(unreadable) == [0, 0]
+    assert Reader(lm).support([]) == []
+
+
+def test_reading_less_finds_the_same_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("gpt2")
+    names = ("Ann Smith", "Bob Jones", "Eve Dole", "Kofi Mensah", "Nora Lind")
+    towns = ("Rome", "Oslo", "Lima", "Cairo", "Quito")
+
+    def claims(question: str) -> list[Claim]:
+        return [
+            Claim(
+                Query(question),
+                f"{name} was born in {town}.",
+                tuple(f"{other} was born in {town}." for other in names if other != name),
+            )
+            for name, town in zip(names, towns, strict=True)
+        ]
+
+    among = [claims(f"Where was {name} born?") for name in names]
+    among += [claims("What is zinc?"), [], claims(" "), claims("Rome " * 300), among[0] * 2]
+    whole = [Reader(lm).support(some) for some in among]
+    read: list[int] = []
+    score = LM.score
+
+    def counted(self: LM, queries: Any, *args: Any, **options: Any) -> Any:
+        read.append(len(queries))
+        return score(self, queries, *args, **options)
+
+    monkeypatch.setattr(LM, "score", counted)
+    found = Reader(lm).best(among)
+    for got, expected in zip(found, whole, strict=True):
+        if not expected:
+            assert got is None
+            continue
+        assert got is not None
+        assert got[0] == expected.index(max(expected))
+        assert got[1] == pytest.approx(max(expected), abs=1e-5)
+    fewer = sum(read)
+    read.clear()
+    for some in among[:6]:
+        Reader(lm).support(some)
+    assert fewer < sum(read)
 
 
 @pytest.mark.parametrize(
