@@ -110,7 +110,12 @@ def load(
     if not wanted:
         raise InputError("no benchmarks are named")
     manager = _Manager()
-    return [_benchmark(one, local, manager, limit, seed) for one in wanted.values()]
+    found: dict[str, Benchmark] = {}
+    for one in wanted.values():
+        benchmark = _benchmark(one, local, manager, limit, seed)
+        if found.setdefault(benchmark.info.task, benchmark) is not benchmark:
+            raise InputError(f"two benchmarks are called {benchmark.info.task!r}")
+    return list(found.values())
 
 
 def require_harness() -> None:
@@ -166,7 +171,14 @@ def _benchmark(
         )
     if not items:
         raise InputError(f"the task {wanted.name!r} has no items")
-    return Benchmark(described(wanted.name, items), items)
+    name = wanted.name
+    if _is_file(name):  # a file is known by what it says that it is, wherever it lies
+        name = leaves[0].name if len(leaves) == 1 else Path(name).stem
+    return Benchmark(described(name, items), items)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".yaml", ".yml")
 
 
 def _item(leaf: Leaf, index: int, seed: int) -> Item:
@@ -192,7 +204,7 @@ class _Manager:
         from lm_eval.tasks import TaskManager
 
         path = Path(name)
-        if path.suffix in (".yaml", ".yml"):
+        if _is_file(name):
             if not path.is_file():
                 raise InputError("does not exist", file=path)
             manager = TaskManager(include_defaults=False)

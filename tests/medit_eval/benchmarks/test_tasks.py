@@ -147,6 +147,19 @@ metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}
     assert all(answer.reason is None for answer in answers)
 
 
+def test_a_yaml_file_may_not_take_the_name_of_another_task(tmp_path: Path) -> None:
+    rows = [{"q": "1 + 1 =", "a": "2"}]
+    data = file_of(tmp_path, "rows.json", json.dumps(rows))
+    text = (
+        f"task: world_hops\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\n"
+        "test_split: test\noutput_type: generate_until\ndoc_to_text: q\ndoc_to_target: a\n"
+        "metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]\n"
+    )
+    path = file_of(tmp_path, "mine.yaml", text)
+    with pytest.raises(InputError, match="two benchmarks are called 'world_hops'"):
+        load(["world_hops", str(path)])
+
+
 def test_a_yaml_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         load([str(tmp_path / "none.yaml")])
