@@ -118,7 +118,7 @@ def score(
     orders: Annotated[
         int | None,
         option(
-            "Samples and orders of the edits; default: 5 with checkpoints, else 1.", _HOW, min=1
+            "Samples and orders of the edits; default: 3 with checkpoints, else 1.", _HOW, min=1
         ),
     ] = None,
     benchmarks: Annotated[
@@ -171,6 +171,7 @@ def score(
     import warnings
 
     from medit_eval.scoring import score as run_score
+    from medit_eval.study import ORDERS
     from medit_eval.study import study as run_study
     from schemas.progress import Bars
 
@@ -179,7 +180,7 @@ def score(
         f"warning: {message}", highlight=False, markup=False
     )
     marks = _numbers(checkpoints, "checkpoints")
-    count = orders if orders is not None else 5 if marks else 1
+    count = orders if orders is not None else ORDERS if marks else 1
     options: dict[str, Any] = {
         "protocol": protocol.value,
         "batch_size": batch_size,

@@ -21,6 +21,10 @@ from schemas.errors import InputError
 from schemas.progress import Progress, Quiet
 
 
+ORDERS = 3
+"""Orders of edits where nobody says how many; figures that are meant to last want five or more."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a study.
@@ -57,7 +61,7 @@ def study(
     records: str,
     out: str | Path,
     *,
-    orders: int = 5,
+    orders: int = ORDERS,
     workers: int = 1,
     options: Mapping[str, Any] | None = None,
     editor_options: Mapping[str, Mapping[str, Any]] | None = None,
