@@ -20,7 +20,6 @@ from medit_eval.runs import manifest_path
 from schemas.errors import InputError
 from schemas.progress import Progress, Quiet
 
-
 ORDERS = 3
 """Orders of edits where nobody says how many; figures that are meant to last want five or more."""
 
