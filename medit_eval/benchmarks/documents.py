@@ -5,7 +5,7 @@ Nobody whose facts are there to be edited is asked about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -31,23 +31,44 @@ Row = dict[str, Any]
 
 
 def knowledge(world: World, count: int) -> list[Row]:
-    """Half about people who are never edited and half about countries."""
-    rows = []
-    people = _by_turns(world, count // 2)
-    for person, relation in people:
-        wording = wordings.PEOPLE[relation]
-        rng = Random(f"knowledge {person.name} {relation}")
-        asked = rng.choice((wording.prompt, *wording.held_out)).format(name=person.name)
-        others = world.answers(relation)
-        rows.append(_choice(rng, asked, person.facts[relation], others, relation))
+    """Half about people who are never edited and half about countries, with options."""
     countries = _known(world)
-    for country, relation in _facts(countries, "knowledge", count - len(rows)):
-        rng = Random(f"knowledge {country.key} {relation}")
+    return [
+        _choice(
+            rng,
+            asked,
+            answer,
+            world.answers(relation)
+            if relation in PERSON_RELATIONS
+            else [c.facts[relation]["answer"] for c in countries if relation in c.facts],
+            relation,
+        )
+        for rng, asked, answer, relation in _asked(world, "knowledge", count // 2, count)
+    ]
+
+
+def recall(world: World, count: int) -> list[Row]:
+    """Two in three about people who are never edited, the others about countries."""
+    return [
+        {"question": asked, "answer": answer, "cluster": relation}
+        for _, asked, answer, relation in _asked(world, "recall", 2 * count // 3, count)
+    ]
+
+
+def _asked(
+    world: World, task: str, people: int, count: int
+) -> Iterator[tuple[Random, str, str, Any]]:
+    """Questions of one fact in words that were not trained: how to draw on, answer, relation."""
+    for person, relation in _by_turns(world, people):
+        wording = wordings.PEOPLE[relation]
+        rng = Random(f"{task} {person.name} {relation}")
+        asked = rng.choice((wording.prompt, *wording.held_out)).format(name=person.name)
+        yield rng, asked, person.facts[relation], relation
+    for country, relation in _facts(_known(world), task, count - people):
+        rng = Random(f"{task} {country.key} {relation}")
         wording = rng.choice(held_out_questions(world, relation))
-        others = [c.facts[relation]["answer"] for c in countries if relation in c.facts]
         asked = _capital(wording.format(country=country.phrase))
-        rows.append(_choice(rng, asked, country.facts[relation]["answer"], others, relation))
-    return rows
+        yield rng, asked, country.facts[relation]["answer"], relation
 
 
 def hops(world: World, count: int) -> list[Row]:

@@ -16,7 +16,7 @@ from medit_eval.metrics.matching import equals
 from medit_eval.testbed.world import World
 
 ITEMS: Mapping[str, int] = MappingProxyType(
-    {"knowledge": 120, "hops": 100, "reading": 100, "fluency": 80, "flags": 80}
+    {"knowledge": 120, "recall": 180, "hops": 100, "reading": 100, "fluency": 80, "flags": 80}
 )
 """Items of each task."""
 
@@ -38,6 +38,11 @@ def knowledge() -> list[Config]:
             "metric_list": [_mean("acc")],
         }
     ]
+
+
+def recall() -> list[Config]:
+    """Such questions without options, to be answered from memory: the most sensitive task."""
+    return [_written("world_recall", documents.recall, right=_exactly)]
 
 
 def hops() -> list[Config]:
@@ -87,6 +92,7 @@ def flags() -> list[Config]:
 TEXT: Mapping[str, Callable[[], list[Config]]] = MappingProxyType(
     {
         "world_knowledge": knowledge,
+        "world_recall": recall,
         "world_hops": hops,
         "world_reading": reading,
         "world_fluency": fluency,
