@@ -27,7 +27,6 @@ import pyarrow.parquet as pq
 
 from builders import output
 from builders.definition import Build, OpenRecipe, Row, versions
-from builders.executor import Call, Executor, apart
 from builders.rejects import SCHEMA as REJECTS
 from builders.rejects import RejectLog, gathered
 from builders.shards import ShardJob, open_worker, through_steps
@@ -35,6 +34,7 @@ from builders.steps import Reject
 from builders.tally import Tally
 from builders.workdir import WorkDir
 from schemas.errors import InputError
+from schemas.executor import Call, Executor, apart
 from schemas.expectations import preload, run_suite
 from schemas.findings import Report
 from schemas.layout import Layout, read_json, sha256_of, write_json, write_parquet, write_text

@@ -15,13 +15,13 @@ from typing import Any
 
 from builders import pipeline
 from builders.definition import Build, Recipe
-from builders.executor import LocalExecutor
 from builders.text.cache import AnswerCache
 from builders.text.collect import CollectingGenerator
 from builders.text.model import TextModel
 from builders.text.pending import PendingRequests
 from builders.text.protocol import TextGenerator, TextTask
 from builders.workdir import WorkDir
+from schemas.executor import LocalExecutor
 from schemas.progress import Progress
 
 

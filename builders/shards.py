@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from builders.definition import OpenRecipe, Recipe, Row
-from builders.executor import Tick, Work
 from builders.steps import Problem, Reject
 from builders.tally import Tally
 from builders.workdir import WorkDir
 from schemas.arrow import Schema
+from schemas.executor import Tick, Work
 from schemas.layout import Layout, sha256_of, write_parquet
 from schemas.manifest import Rules
 

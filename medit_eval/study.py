@@ -8,9 +8,9 @@ A study that broke off goes on where it stopped, run by run; see `medit_eval.run
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from medit_eval.report import Report
 from medit_eval.runs import manifest_path
 from schemas.errors import InputError
+from schemas.executor import LocalExecutor, Tick
 from schemas.progress import Progress, Quiet
 
 ORDERS = 3
@@ -98,10 +99,13 @@ def study(
     calls = [
         (job, {**given, "editor_options": hyperparameters.get(job.editor) or None}) for job in jobs
     ]
-    if workers == 1:
-        outcomes = _one_by_one(calls, model, records, progress)
-    else:
-        outcomes = _at_once(calls, model, records, workers, progress)
+    workers = min(workers, len(calls))
+    opened = functools.partial(_opened, model, records, workers, progress if workers == 1 else None)
+    with contextlib.ExitStack() as stack:
+        alone = workers == 1  # then every run shows its own progress
+        shown = Quiet() if alone else progress
+        tick = stack.enter_context(shown.phase("runs", len(calls)))
+        outcomes = list(LocalExecutor(workers).run(opened, calls, tick))
     by_job = dict(outcomes)
     done = [(job, found) for job in jobs if isinstance(found := by_job[job], Report)]
     failed = [(job, found) for job in jobs if isinstance(found := by_job[job], str)]
@@ -149,43 +153,24 @@ Call = tuple[Job, dict[str, Any]]
 Outcome = tuple[Job, Report | str]
 
 
-def _one_by_one(
-    calls: Sequence[Call], model: str, records: str, progress: Progress
-) -> Iterator[Outcome]:
-    for job, arguments in calls:
-        yield job, _guarded(lambda: _scored(job, model, records, arguments, progress))  # noqa: B023
+@contextlib.contextmanager
+def _opened(
+    model: str, records: str, workers: int, progress: Progress | None
+) -> Iterator[Callable[[Call, Tick], Outcome]]:
+    """What one worker does with runs; with a progress of its own only where it is the only one."""
+    if workers > 1:
+        _share_cores(workers)
 
-
-def _at_once(
-    calls: Sequence[Call], model: str, records: str, workers: int, progress: Progress
-) -> Iterator[Outcome]:
-    """The runs in processes of their own; a fresh interpreter each, for torch does not fork."""
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_share_cores, initargs=(workers,)
-        ) as pool,
-        progress.phase("runs", len(calls)) as tick,
-    ):
-        waiting: dict[Future[Report], Job] = {
-            pool.submit(_scored, job, model, records, arguments, Quiet()): job
-            for job, arguments in calls
-        }
+    def work(call: Call, tick: Tick) -> Outcome:
+        job, arguments = call
         try:
-            for future in as_completed(waiting):
-                yield waiting[future], _guarded(future.result)
-                tick(1)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            return job, _scored(job, model, records, arguments, progress or Quiet())
+        except InputError as error:  # what a user can mend; anything else is a bug, and ends all
+            return job, str(error)
+        finally:
+            tick(1)
 
-
-def _guarded(run: Callable[[], Report]) -> Report | str:
-    """What a run gives, or why it broke off; only what a user can mend counts as that."""
-    try:
-        return run()
-    except InputError as error:
-        return str(error)
+    yield work
 
 
 def _scored(

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from builders import definition, pipeline
-from builders.executor import OpenWork, Tick
 from builders.workdir import WorkDir
 from schemas.errors import InputError
+from schemas.executor import OpenWork, Tick
 from schemas.layout import Layout, read_json
 from schemas.manifest import Manifest
 from schemas.progress import Quiet

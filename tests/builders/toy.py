@@ -28,13 +28,13 @@ import pytest
 
 from builders import pipeline
 from builders.definition import Build, Row
-from builders.executor import LocalExecutor
 from builders.pipeline import Outcome, run
 from builders.seeds import content_id, seed_for
 from builders.steps import Each, Filter, Problem, Reject, Step
 from builders.workdir import WorkDir
 from schemas.arrow import OKEDIT
 from schemas.errors import InputError
+from schemas.executor import LocalExecutor
 from schemas.findings import Report
 from schemas.layout import Layout, sha256_of
 from schemas.manifest import Manifest, Rules

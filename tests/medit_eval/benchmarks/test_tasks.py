@@ -62,7 +62,9 @@ def data_folder(folder: Path) -> Path:
 
 def test_the_default_tasks_come_with_the_package() -> None:
     names = [b.info.task for b in load(["default", "world_hops"], limit=3)]
-    assert names == ["world_knowledge", "world_hops", "world_reading", "world_fluency"]
+    assert names == [
+        "world_knowledge", "world_recall", "world_hops", "world_reading", "world_fluency",
+    ]  # fmt: skip
     assert [b.info.task for b in load(["default"], limit=3, sees=True)] == [*names, "world_flags"]
 
 
@@ -278,4 +280,4 @@ def test_the_testbed_models_are_far_above_chance(name: str) -> None:
         means[info.task] = sum((a.value or 0) * a.weight for a in own) / sum(a.weight for a in own)
     assert means.pop("world_fluency") < 1.2  # nats per word: a perplexity of 3
     assert min(means.values()) > 0.9
-    assert len(timings) == len(infos) == (5 if lm.sees else 4)
+    assert len(timings) == len(infos) == (6 if lm.sees else 5)

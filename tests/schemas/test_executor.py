@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from builders.executor import LocalExecutor, Tick, Work
 from schemas.errors import InputError
+from schemas.executor import LocalExecutor, Tick, Work
 from tests.builders.toy import BrokenError, UnportableError
 
 
@@ -125,7 +125,7 @@ def test_an_error_while_opening_arrives_as_itself():
 
 @pytest.mark.parametrize("task", ["die", "exit"])
 def test_a_dead_worker_is_told_in_a_sentence(task: str):
-    with pytest.raises(InputError, match=r"a worker process died .*; finished shards are kept"):
+    with pytest.raises(InputError, match=r"a worker process died .*; what is finished is kept"):
         squares([1, 2, task, 3, 4], 2)
 
 

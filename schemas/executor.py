@@ -1,4 +1,4 @@
-"""Executors: where shards are built. One machine is the default; others plug in here."""
+"""Executors: where tasks run that do not depend on each other, such as shards and runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from schemas.errors import InputError
 
 Tick = Callable[[int], None]
-"""Called with the number of rows that have just been dealt with."""
+"""Called with how much has just been dealt with."""
 
 Work = Callable[[Any, Tick], Any]
 """What is done to one task."""
@@ -88,12 +88,12 @@ class LocalExecutor:
                 yield from (future.result() for future in done)
         except BrokenProcessPool:
             raise InputError(
-                "a worker process died (killed, or out of memory); finished shards are kept, "
+                "a worker process died (killed, or out of memory); what is finished is kept, "
                 "run the same command again to go on"
             ) from None
         except BaseException:
             for process in set(multiprocessing.active_children()) - others:
-                process.kill()  # shards appear whole or not at all, so nothing is damaged
+                process.kill()  # files appear whole or not at all, so nothing is damaged
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -121,7 +121,7 @@ def apart(prepare: Callable[[], object]) -> Iterator[Call]:
         yield lambda call, *arguments: pool.submit(call, *arguments).result()
     except BrokenProcessPool:
         raise InputError(
-            "a process died (killed, or out of memory); finished shards are kept, "
+            "a process died (killed, or out of memory); what is finished is kept, "
             "run the same command again to go on"
         ) from None
     except BaseException:
