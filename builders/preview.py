@@ -7,32 +7,25 @@ published. Cards are rendered as their records are read, so memory does not grow
 
 from __future__ import annotations
 
-import base64
 import difflib
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 from markupsafe import Markup
 
-from builders.gallery import Gallery
 from builders.survey import open_shard, report_order, sample, survey
 from schemas.arrow import schema_of
 from schemas.documents import Document
 from schemas.errors import InputError
+from schemas.gallery import Gallery
 from schemas.layout import Layout, atomic_write
 from schemas.manifest import Manifest
+from schemas.pages import asset, environment, flatten, policy_hash
 from schemas.records import PROBE_KINDS, EditRecord, Probe
-
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")
-"""Control characters, directional overrides and what is no character: spelled out, not obeyed."""
 
 
 def write_preview(root: Path, out: Path | None = None, *, limit: int = 60, seed: int = 0) -> Path:
@@ -64,25 +57,25 @@ def write_preview(root: Path, out: Path | None = None, *, limit: int = 60, seed:
     manifest = Manifest.read(root) if layout.complete else None
     overview = survey(shards)
     rows = sample(overview.strata, limit, seed)
-    script, style = _asset("preview.js"), _asset("preview.css")
-    chunks = (
-        _environment()
-        .get_template("preview.html.j2")
-        .generate(
-            name=manifest.name if manifest else home.name,
-            facts=_facts(manifest) if manifest else [],
-            overview=overview,
-            shown=len(rows),
-            pictures=sum(kind.pictures for kind in overview.kinds),
-            documents=any(kind.axis == "document" for kind in overview.kinds),
-            seed=seed,
-            cards=_cards(shards, rows),
-            # Both are files of this package, and the policy admits no other script or style.
-            script=Markup(script),  # noqa: S704
-            style=Markup(style),  # noqa: S704
-            script_hash=_policy_hash(script),
-            style_hash=_policy_hash(style),
-        )
+    script = asset("preview.js", "builders")
+    style = asset("page.css") + asset("preview.css", "builders")
+    templates = environment("builders")
+    templates.globals["show"] = Gallery().show
+    templates.globals["changes"] = _changes
+    chunks = templates.get_template("preview.html.j2").generate(
+        name=manifest.name if manifest else home.name,
+        facts=_facts(manifest) if manifest else [],
+        overview=overview,
+        shown=len(rows),
+        pictures=sum(kind.pictures for kind in overview.kinds),
+        documents=any(kind.axis == "document" for kind in overview.kinds),
+        seed=seed,
+        cards=_cards(shards, rows),
+        # Both are files of this package, and the policy admits no other script or style.
+        script=Markup(script),  # noqa: S704
+        style=Markup(style),  # noqa: S704
+        script_hash=policy_hash(script),
+        style_hash=policy_hash(style),
     )
     with atomic_write(out) as file:
         for chunk in chunks:
@@ -169,20 +162,6 @@ def _record(batch: pa.RecordBatch, path: Path, row: int) -> EditRecord:
         raise InputError(error.reason, file=path, row=where, field=error.field) from None
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        finalize=_visible,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["show"] = Gallery().show
-    environment.globals["changes"] = _changes
-    return environment
-
-
 def _changes(document: Document, side: str) -> Iterator[tuple[bool, str]]:
     """The words of one version in runs, each with whether the other version lacks it.
 
@@ -200,13 +179,6 @@ def _changes(document: Document, side: str) -> Iterator[tuple[bool, str]]:
             yield kind != "equal", run
 
 
-def _visible(value: Any) -> Any:
-    """Text with invisible controls spelled out, so that no reader is misled by them."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return _INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", value)
-    return value
-
-
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     """How the data set was made, as lines of a table."""
     lines = [
@@ -217,25 +189,5 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("finished", manifest.finished),
     ]
     for name in ("source", "generators", "arguments", "versions"):
-        lines.extend(_flatten(name, getattr(manifest, name)))
+        lines.extend(flatten(name, getattr(manifest, name)))
     return lines
-
-
-def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flatten(f"{name}.{key}", inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _flatten(f"{name}[{index}]", inner)
-    elif value is not None:
-        yield name, str(value)
-
-
-def _asset(name: str) -> str:
-    return resources.files("builders").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _policy_hash(text: str) -> str:
-    """The content security policy's word for exactly this inline script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from builders.gallery import Gallery
 from builders.preview import write_preview
 from builders.survey import sample, survey
 from schemas.arrow import OKEDIT
 from schemas.errors import InputError
+from schemas.gallery import Gallery
 from schemas.images import EncodedImage
 from schemas.layout import Layout, write_parquet
 from schemas.records import EditRecord, EditRequest, Probe, Provenance, Sample

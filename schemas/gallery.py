@@ -48,20 +48,30 @@ class Gallery:
                 return seen
         number = len(self._seen) + 1
         try:
-            data = _thumbnail(image.decode(), _LARGE if large else _SMALL)
+            data = thumbnail(image, large=large)
         except ImageError as error:
             first = later = Picture(number, reason=str(error))
         else:
-            uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-            first, later = Picture(number, uri=Markup(uri)), Picture(number)  # noqa: S704
+            first, later = Picture(number, uri=data_uri(data)), Picture(number)
         self._seen[digest, large] = later
         return first
 
 
-def _thumbnail(picture: Image.Image, rungs: tuple[tuple[int, int, int], ...]) -> bytes:
-    """WebP bytes at the first rung that fits its allowance, else at the last one."""
-    data = b""
-    for side, quality, allowance in rungs:
+def data_uri(webp: bytes) -> Markup:
+    """A WebP file as an address that holds all of it."""
+    # Base64 has no character that a page would take for markup.
+    return Markup(f"data:image/webp;base64,{base64.b64encode(webp).decode()}")  # noqa: S704
+
+
+def thumbnail(image: EncodedImage, *, large: bool = False) -> bytes:
+    """A picture as a small WebP file.
+
+    Raises:
+        ImageError: If the bytes are no picture that can be shown.
+    """
+    picture, data = image.decode(), b""
+    # The first rung that fits its allowance, else the last one.
+    for side, quality, allowance in _LARGE if large else _SMALL:
         small = picture.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
