@@ -79,7 +79,7 @@ class Judge:
                 raise Unscorable(verdict)
             return float(verdict)
 
-        return Metric(NAME, judged)
+        return Metric(NAME, judged, way="judge")
 
     def _verdicts(
         self, messages: Sequence[str], tick: Callable[[int], None]

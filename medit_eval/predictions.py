@@ -135,6 +135,11 @@ class Score:
     value: float | None
     reason: str | None
 
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        """The key of the prediction that it judges."""
+        return self.record, self.probe, self.index, self.phase
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:

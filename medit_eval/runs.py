@@ -3,6 +3,7 @@
 DIR/manifest.json              arguments, versions, digests; whether the run is complete
 DIR/predictions/part-*.parquet raw outputs before and after, written as the run goes
 DIR/documents.parquet          the documents that were rewritten, if the records hold any
+DIR/images.parquet             small copies of the pictures that were shown, if any
 DIR/diagnostics.parquet        what the editor told of itself after each edit, if anything
 DIR/scores.parquet             each metric's judgement of each prediction
 DIR/benchmarks/                answers to benchmarks, what they cost, what is left out
@@ -54,7 +55,9 @@ class RunManifest:
         versions: Versions of medit and of the libraries that shape the numbers.
         complete: Whether everything was asked.
         predictions: Rows in all parts, once complete.
-        parts: SHA-256 of the parts by name, once complete.
+        parts: SHA-256 of the predictions' parts by name, once complete.
+        files: SHA-256 of all else that the run wrote, by path in its folder, once complete; what
+            follows from the predictions, such as scores, is not among them.
         notes: What the reader of the numbers should know.
         started: ISO 8601 time at which the run began.
         finished: ISO 8601 time at which it was complete, or None.
@@ -70,6 +73,7 @@ class RunManifest:
     notes: tuple[str, ...]
     started: str
     finished: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -136,6 +140,7 @@ class RunFolder:
                     "name another folder",
                     file=self.root,
                 )
+        check_files(self.root, found)
         self._kept = read_predictions(self.root, found)
         self.diagnostics = {row.key: row for row in read_diagnostics(self.root)}
         return dataclasses.replace(manifest, started=found.started, complete=found.complete)
@@ -177,6 +182,7 @@ class RunFolder:
                 predictions=len(self._kept),
                 parts={file.name: sha256_of(file) for file in files},
                 finished=now(),
+                files={name: sha256_of(self.root / name) for name in _written(self.root)},
             ),
         )
 
@@ -217,6 +223,16 @@ def diagnostics_path(root: Path) -> Path:
 def documents_path(root: Path) -> Path:
     """Where the documents of a run's records are."""
     return root / "documents.parquet"
+
+
+def scores_path(root: Path) -> Path:
+    """Where the metrics' judgements of a run's predictions are."""
+    return root / "scores.parquet"
+
+
+def images_path(root: Path) -> Path:
+    """Where small copies of a run's pictures are."""
+    return root / "images.parquet"
 
 
 def benchmarks_path(root: Path) -> Path:
@@ -275,6 +291,7 @@ def read_manifest(root: Path) -> RunManifest:
     fields = read_json(path)
     if not isinstance(fields, Mapping):
         raise InputError("is not a JSON object", file=path)
+    fields = {"files": {}, **fields}  # runs of before files were listed are no worse for it
     if fields.get("run_version") != VERSION:
         found = fields.get("run_version")
         raise InputError(f"is of a run of version {found}, not {VERSION}", file=path)
@@ -293,11 +310,7 @@ def read_predictions(root: Path, manifest: RunManifest) -> list[Prediction]:
     folder = Parts(predictions_path(root), PREDICTIONS)
     files = {file.name: file for file in folder.files()}
     for name, digest in manifest.parts.items():
-        if name not in files:
-            raise InputError("is not there, though the manifest lists it",
-                             file=folder.root / name)  # fmt: skip
-        if sha256_of(files[name]) != digest:
-            raise InputError("is not what the run wrote", file=files[name])
+        _check_file(folder.root, name, digest)
     rows = [row for file in files.values() for row in read_part(file, PREDICTIONS)]
     seen: set[tuple[str, str, int, str]] = set()
     for row in rows:
@@ -311,6 +324,45 @@ def read_predictions(root: Path, manifest: RunManifest) -> list[Prediction]:
             file=folder.root,
         )
     return rows
+
+
+def check_files(root: Path, manifest: RunManifest) -> None:
+    """Check that a run folder holds what the run wrote beside its predictions.
+
+    Raises:
+        InputError: If one of the manifest's files is missing or another, or there is one too many.
+    """
+    for name, digest in manifest.files.items():
+        _check_file(root, name, digest)
+    for name in _written(root) if manifest.files else ():
+        if name not in manifest.files:
+            raise InputError("is not among the files that the run wrote", file=root / name)
+
+
+def _check_file(root: Path, name: str, digest: str) -> None:
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"lists {name!r}, which is not in the run's folder",
+                         file=manifest_path(root))  # fmt: skip
+    if not path.is_file():
+        raise InputError(
+            f"is not there, though the manifest lists it with the SHA-256 {digest}", file=path
+        )
+    if (found := sha256_of(path)) != digest:
+        raise InputError(
+            f"is not what the run wrote: its SHA-256 is {found}, the manifest's {digest}",
+            file=path,
+        )
+
+
+def _written(root: Path) -> list[str]:
+    """The finished files of a run beside its predictions, those that follow from them left out."""
+    single = [documents_path(root), diagnostics_path(root), images_path(root)]
+    folder = benchmarks_path(root)
+    found = [path for path in single if path.is_file()]
+    for pattern in ("*.json", "*/part-*.parquet"):
+        found += sorted(folder.glob(pattern))
+    return [path.relative_to(root).as_posix() for path in found]
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,9 @@ from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.gaps import Gaps
 from medit_eval.metrics import DEFAULT, METRICS, Metric
 from medit_eval.metrics.core import select
-from medit_eval.predictions import SCORES, Diagnostic, Prediction
+from medit_eval.parts import read_part
+from medit_eval.pictures import write_pictures
+from medit_eval.predictions import SCORES, Diagnostic, Prediction, Score
 from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
@@ -22,11 +24,13 @@ from medit_eval.runs import (
     RunFolder,
     RunManifest,
     benchmarks_path,
+    check_files,
     now,
     read_diagnostics,
     read_documents,
     read_manifest,
     read_predictions,
+    scores_path,
     versions,
     write_documents,
 )
@@ -246,6 +250,9 @@ def score(
             }
             questions = [question for asked in of_record.values() for question in asked]
             total = len({question.digest for question in questions})
+            if run.root is not None:
+                asked = (question.query.image for question in questions)
+                write_pictures(run.root, (image for image in asked if image is not None))
             with progress.phase("before the edits", total) as tick:
                 store = default_cache() if cache is None else Path(cache)
                 before = baselines(lm, name, questions, settings, store, tick)
@@ -279,7 +286,7 @@ def score(
         elif run.root is not None:
             manifest = read_manifest(run.root)
         told = tuple(run.diagnostics.values())
-        return _report(
+        report = _report(
             run.predictions,
             told,
             course.results() if course else BenchmarkResults(),
@@ -291,6 +298,8 @@ def score(
             run.root,
             progress,
         )
+        _write(report)
+        return report
 
 
 def rescore(
@@ -315,17 +324,50 @@ def rescore(
     Raises:
         InputError: If the folder is damaged or holds no run.
     """
-    root = Path(run)
+    report = _reread(Path(run), metrics, judge, recogniser, progress or Quiet())
+    _write(report)
+    return report
+
+
+def read_report(run: str | Path, progress: Progress | None = None) -> Report:
+    """The report of a run from its files, which stay as they are.
+
+    What a judge or a metric of the user's own said is taken from the run's scores; all else is
+    computed again from the predictions.
+
+    Raises:
+        InputError: If the folder is damaged or holds no run.
+    """
+    return _reread(Path(run), None, None, None, progress or Quiet(), keep=True)
+
+
+def _reread(
+    root: Path,
+    metrics: Iterable[str | Metric] | None,
+    judge: Judge | None,
+    recogniser: str | None,
+    progress: Progress,
+    *,
+    keep: bool = False,
+) -> Report:
     manifest = read_manifest(root)
+    check_files(root, manifest)
     predictions = read_predictions(root, manifest)
-    wanted = metrics
+    wanted, known = metrics, {metric.name for metric in METRICS}
     if metrics is None:
-        known = {metric.name for metric in METRICS}
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
+    kept: list[Score] = []
+    if keep and scores_path(root).is_file():
+        keys = {prediction.key for prediction in predictions}
+        kept = [
+            score
+            for score in read_part(scores_path(root), SCORES)
+            if score.metric not in known and score.key in keys
+        ]
     return _report(
         predictions, read_diagnostics(root), read_results(benchmarks_path(root)),
         read_documents(root, manifest),
-        _metrics(wanted, judge), judge, recogniser, manifest, root, progress or Quiet(),
+        _metrics(wanted, judge), judge, recogniser, manifest, root, progress, kept,
     )  # fmt: skip
 
 
@@ -340,6 +382,7 @@ def _report(
     manifest: RunManifest,
     root: Path | None,
     progress: Progress,
+    kept: Sequence[Score] = (),
 ) -> Report:
     notes = list(manifest.notes)
     if root is not None and not read_manifest(root).complete:
@@ -347,7 +390,7 @@ def _report(
     if judge is not None:
         with progress.phase("judging", 3 * len(predictions)) as tick:
             metrics = [*metrics, judge.metric(predictions, tick)]
-    scores = scored(predictions, metrics)
+    scores = (*scored(predictions, metrics), *kept)
     rows = summarise(
         predictions,
         scores,
@@ -365,7 +408,7 @@ def _report(
         int(manifest.arguments["seed"]),
         SpacyRecogniser(pipeline) if pipeline else None,
     )
-    report = Report(
+    return Report(
         tuple(rows),
         tuple(predictions),
         scores,
@@ -376,10 +419,14 @@ def _report(
         manifest,
         benchmarks.weighed(int(manifest.arguments["seed"])),
     )
-    if root is not None:
-        write_parquet(root / "scores.parquet", SCORES.table(scores), row_group_size=10_000)
+
+
+def _write(report: Report) -> None:
+    """Keep in the run folder, if there is one, what follows from the predictions."""
+    if report.path is not None:
+        table = SCORES.table(report.scores)
+        write_parquet(scores_path(report.path), table, row_group_size=10_000)
         report.write()
-    return report
 
 
 def _course(

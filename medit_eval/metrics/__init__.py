@@ -12,17 +12,35 @@ _EDIT = frozenset({"edit"})
 DEFAULT: tuple[Metric, ...] = (
     Metric("generated", generation.generated, "target"),
     Metric("exact", generation.exact, "target"),
-    Metric("teacher_forced", likelihood.teacher_forced, "target", needs=_LIKELIHOOD),
+    Metric(
+        "teacher_forced",
+        likelihood.teacher_forced,
+        "target",
+        needs=_LIKELIHOOD,
+        way="teacher-forced",
+    ),
     Metric("unchanged_generated", generation.unchanged_generated, "unchanged"),
-    Metric("unchanged_top1", likelihood.unchanged_top1, "unchanged", needs=_LIKELIHOOD),
-    Metric("unchanged_topk", likelihood.unchanged_topk, "unchanged", needs=_LIKELIHOOD),
+    Metric(
+        "unchanged_top1",
+        likelihood.unchanged_top1,
+        "unchanged",
+        needs=_LIKELIHOOD,
+        way="teacher-forced",
+    ),
+    Metric(
+        "unchanged_topk",
+        likelihood.unchanged_topk,
+        "unchanged",
+        needs=_LIKELIHOOD,
+        way="teacher-forced",
+    ),
     Metric("gold_generated", generation.gold_generated, "unchanged"),
     Metric("leak", generation.leak, "unchanged"),
-    Metric("probability", likelihood.probability, needs=_LIKELIHOOD),
+    Metric("probability", likelihood.probability, needs=_LIKELIHOOD, way="probability"),
     Metric("pre_edit_right", generation.pre_edit_right),
     Metric("pre_edit_target", generation.pre_edit_target, "target"),
-    Metric("activation", memory.activation, routed=True),
-    Metric("right_entry", memory.right_entry, "target", routed=True),
+    Metric("activation", memory.activation, routed=True, way="routing"),
+    Metric("right_entry", memory.right_entry, "target", routed=True, way="routing"),
 )
 """What is reported where nobody says otherwise."""
 
@@ -42,4 +60,11 @@ METRICS: tuple[Metric, ...] = (
 HEADLINE = ("generated", "unchanged_generated")
 """The metrics that a report leads with: free generation, for probes to reach and not to reach."""
 
-__all__ = ["DEFAULT", "HEADLINE", "METRICS", "Metric", "Need", "Unscorable"]
+
+def way_of(metric: str) -> str:
+    """How a metric of this name looks at an answer; `its own` for a metric of the user's."""
+    ways = {known.name: known.way for known in METRICS}
+    return ways.get(metric, "judge" if metric == "judged" else "its own")
+
+
+__all__ = ["DEFAULT", "HEADLINE", "METRICS", "Metric", "Need", "Unscorable", "way_of"]

@@ -12,6 +12,10 @@ from medit_eval.predictions import Output, Prediction, Score
 from schemas.errors import InputError
 from schemas.records import Expectation
 
+Way = Literal["generation", "teacher-forced", "probability", "judge", "routing"]
+"""How an answer is looked at: written freely, token by token with the right ones in view, by how
+likely it is, by a judging model, or not at all, but where the editor sent the question."""
+
 Need = Literal["likelihood", "continuation"]
 """What a metric reads beyond the short generation that is always asked for."""
 
@@ -32,6 +36,7 @@ class Metric:
         kinds: The probe kinds that it judges, or None for all.
         needs: What must have been asked for it.
         routed: Whether it judges editors with a memory only.
+        way: How it looks at an answer; numbers of different ways are not comparable.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Metric:
     kinds: frozenset[str] | None = None
     needs: frozenset[Need] = frozenset()
     routed: bool = False
+    way: Way = "generation"
 
     @property
     def meaning(self) -> str:
