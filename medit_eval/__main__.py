@@ -1,4 +1,4 @@
-"""The command line: `python -m medit_eval score | rescore | tune`."""
+"""The command line: `python -m medit_eval score | rescore | report | compare | tune`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from medit_eval import commands
 from schemas.cli import option, run
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from medit_eval.judge import Judge
-    from medit_eval.report import Report
-    from medit_eval.study import Study
 
 app = typer.Typer(
-    help="Score model editors.",
+    help="Score model editors, and look at the results.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -170,6 +169,7 @@ def score(
     """Edit a model with records, ask it their probes, and compare with what it said before."""
     import warnings
 
+    from medit_eval import terminal
     from medit_eval.scoring import score as run_score
     from medit_eval.study import ORDERS
     from medit_eval.study import study as run_study
@@ -219,7 +219,7 @@ def score(
             progress=bars,
             **options,
         )
-        _show(report, everything)
+        terminal.show(report, everything)
         return
     if out is None:
         raise InputError("several editors or orders need a folder for their runs: --out DIR")
@@ -234,7 +234,7 @@ def score(
         editor_options=_of_editors(editor, setting or []),
         progress=bars,
     )
-    _show_study(found, everything)
+    terminal.show_study(found, everything)
 
 
 @app.command()
@@ -247,6 +247,7 @@ def rescore(
     everything: Everything = False,
 ) -> None:
     """Make the report of a run again from its files, without the model."""
+    from medit_eval import terminal
     from medit_eval.scoring import rescore as run_rescore
     from schemas.progress import Bars
 
@@ -257,7 +258,7 @@ def rescore(
         recogniser=recogniser,
         progress=Bars(Console(stderr=True), "questions"),
     )
-    _show(report, everything)
+    terminal.show(report, everything)
 
 
 @app.command()
@@ -308,65 +309,6 @@ def tune(
         typer.echo(f"{trial.failure if trial.mean is None else f'{trial.mean:.3f}'}  {options}")
     aside = len(tuned.development)
     typer.echo(f"The first of these, and the {aside} records it was found on, are in {out}.")
-
-
-def _show(report: Report, everything: bool) -> None:
-    from medit_eval import terminal
-    from schemas.errors import printable
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 180  # nobody resizes a pipe: keep a row on one line
-    console.print(report.table(everything=everything))
-    if report.about_documents:
-        console.print(report.documents_table(everything=everything))
-    if report.benchmarks.degradation:
-        console.print(terminal.degradation_table(report.benchmarks))
-    if everything and report.told:
-        console.print(report.diagnostics_table())
-    for reason, n in _reasons(report):
-        typer.echo(f"unscorable, {n:,}: {printable(reason)}")
-    for note in report.notes:
-        typer.echo(f"note: {printable(note)}")
-    if report.path is not None:
-        typer.echo(f"The run is in {printable(str(report.path))}.")
-
-
-def _show_study(found: Study, everything: bool) -> None:
-    """The curves of a study, or the summaries of its runs where they have none.
-
-    Raises:
-        InputError: If a run broke off.
-    """
-    from medit_eval import terminal
-    from medit_eval.curves import curves
-    from schemas.errors import printable
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 180
-    points = curves([report for _, report in found.done])
-    if points:
-        console.print(terminal.curves_table(points))
-    else:
-        for job, report in found.done:
-            typer.echo(f"{job.editor}:")
-            _show(report, everything)
-    for note in dict.fromkeys(note for _, report in found.done for note in report.notes):
-        typer.echo(f"note: {printable(note)}")
-    typer.echo(f"The runs are in {printable(str(found.root))}.")
-    if found.failed:
-        jobs = len(found.done) + len(found.failed)
-        reasons = "; ".join(f"{job.editor}, order {job.order}: {why}" for job, why in found.failed)
-        raise InputError(f"{len(found.failed)} of {jobs} runs are not complete: {reasons}")
-
-
-def _reasons(report: Report) -> list[tuple[str, int]]:
-    """The commonest reasons why questions could not be asked or edited."""
-    from collections import Counter
-
-    counts = Counter(row.failure for row in report.raw if row.failure is not None)
-    return counts.most_common(5)
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -432,6 +374,10 @@ def _judge(model: str | None, base_url: str | None) -> Judge | None:
     from medit_eval.judge import Judge
 
     return Judge(model, base_url)
+
+
+app.command()(commands.report)
+app.command()(commands.compare)
 
 
 if __name__ == "__main__":

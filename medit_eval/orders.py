@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class OverOrders:
         greatest: The greatest of them.
         sd: Their standard deviation; NaN for fewer than two orders.
         note: What the interval does not hold, or nothing.
+        draws: The mean in every sample, from which the interval is made.
     """
 
     mean: float
@@ -35,6 +36,7 @@ class OverOrders:
     greatest: float
     sd: float
     note: str
+    draws: Floats = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 def two_level(
@@ -96,6 +98,7 @@ def two_level(
         greatest=float(means.max()),
         sd=float(means.std(ddof=1)) if len(parts) > 1 else float("nan"),
         note="" if len(parts) > 1 else "one order: how much orders vary is not known",
+        draws=drawn,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -304,6 +305,17 @@ def frame(kind: type, rows: Sequence[Any]) -> pd.DataFrame:
 
     columns = [field.name for field in dataclasses.fields(kind)]
     return pd.DataFrame([dataclasses.astuple(row) for row in rows], columns=columns)
+
+
+def plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Rows of dataclasses as JSON has them: what is not a finite number is null."""
+    return [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in dataclasses.asdict(row).items()
+        }
+        for row in rows
+    ]
 
 
 def csv_of(kind: type, rows: Sequence[Any]) -> str:
