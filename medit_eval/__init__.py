@@ -1,7 +1,9 @@
 """Scoring of model editors: probes, metrics, protocols and statistics.
 
 `score` edits a model and asks it the records' probes; `rescore` makes the report of a run again
-from its files; both give a `Report`. `tune` searches hyperparameters on records set aside.
+from its files; both give a `Report`. `report_pages` makes a page, tables and figures of finished
+runs, and `compare_runs` compares their editors on the same questions. `tune`
+searches hyperparameters on records set aside.
 """
 
 from __future__ import annotations
@@ -10,15 +12,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medit_eval.comparing import Compared, compare_runs
+    from medit_eval.pages.folder import report_pages
     from medit_eval.report import Report
     from medit_eval.scoring import rescore, score
     from medit_eval.tuning import Tuned, tune
 
-__all__ = ["Report", "Tuned", "rescore", "score", "tune"]
+__all__ = [
+    "Compared",
+    "Report",
+    "Tuned",
+    "compare_runs",
+    "report_pages",
+    "rescore",
+    "score",
+    "tune",
+]
 
-_HOME = {"Report": "report", "rescore": "scoring", "score": "scoring"} | dict.fromkeys(
-    ("Tuned", "tune"), "tuning"
-)
+_HOME = {
+    "Compared": "comparing",
+    "Report": "report",
+    "Tuned": "tuning",
+    "compare_runs": "comparing",
+    "report_pages": "pages.folder",
+    "rescore": "scoring",
+    "score": "scoring",
+    "tune": "tuning",
+}
 
 
 def __getattr__(name: str) -> object:
