@@ -16,12 +16,13 @@ import numpy as np
 
 from medit_eval.contenders import Contender, read_contenders, require_comparable
 from medit_eval.degradation import ALPHA
+from medit_eval.metrics import HEADLINE
 from medit_eval.orders import two_level
 from medit_eval.paired import Comparison, compare
 from medit_eval.report import csv_of, plain
 from medit_eval.significance import holm
 from medit_eval.standings import BENCHMARK, Cell, Standing, cells_of, standings
-from medit_eval.summary import MEASURES
+from medit_eval.summary import ALL, MEASURES
 from schemas.errors import InputError
 from schemas.layout import write_json, write_text
 from schemas.progress import Progress
@@ -264,6 +265,13 @@ def _notes(found: Sequence[Contender]) -> list[str]:
         for order, report in contender.runs.items()
         if report.manifest is not None and not report.manifest.complete
     ]
+    weak = (
+        f"{row.axis}, {row.kind}, is left out as {row.note}"
+        for report in found[0].reports
+        for row in report.rows
+        if row.kind != ALL and row.metric in HEADLINE and row.note.startswith("not measurable")
+    )
+    notes += dict.fromkeys(weak)
     versions: dict[str, set[str]] = defaultdict(set)
     for contender in found:
         for report in contender.reports:

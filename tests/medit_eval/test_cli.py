@@ -91,7 +91,16 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     assert result.stderr == f"error: {tmp_path / 'none'}: has no manifest.json, so no run is here\n"
 
 
-@pytest.mark.parametrize("words", [("--help",), ("score", "--help"), ("rescore", "--help")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("score", "--help"),
+        ("rescore", "--help"),
+        ("report", "--help"),
+        ("compare", "--help"),
+    ],
+)
 def test_help_is_quick(words: tuple[str, ...]) -> None:
     code = (
         "import sys, runpy; sys.argv = ['medit_eval', *sys.argv[1:]]\n"
@@ -124,3 +133,25 @@ def test_the_testbeds_names_are_looked_up(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(testbed, "path", lambda name: tmp_path / name, raising=False)
     with pytest.raises(InputError, match="cannot be loaded"):
         medit_eval.models.resolve("testbed/none")
+
+
+def test_report_and_compare(files: tuple[Path, Path], tmp_path: Path) -> None:
+    model, records = files
+    options = ("--max-new-tokens", 4, "--cache", tmp_path / "cache", "--device", "cpu")
+    for name, length in (("a", 4), ("b", 4), ("c", 5)):
+        result = call("score", "--editor", "none", "--model", model, "--records", records,
+                      "--out", tmp_path / name, *options, "--max-new-tokens", length)  # fmt: skip
+        assert result.exit_code == 0, result.output
+    result = call("report", tmp_path / "a", "--out", tmp_path / "report", "--records", 1)
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "report" / "index.html") in result.output
+    result = call("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c.json")
+    assert result.exit_code == 0, result.output
+    assert "no detectable difference" in result.output
+    assert (tmp_path / "c.json").is_file()
+    with pytest.raises(InputError, match="max_new_tokens is 4 there and 5 here"):
+        app(["compare", str(tmp_path / "a"), str(tmp_path / "c")], standalone_mode=False)
+    with pytest.raises(InputError, match="at least two runs"):
+        app(["compare", str(tmp_path / "a")], standalone_mode=False)
+    with pytest.raises(InputError, match=r"\.json or a \.csv"):
+        app(["compare", str(tmp_path / "a"), "--out", "x.txt"], standalone_mode=False)
