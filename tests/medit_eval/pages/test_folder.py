@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,15 @@ def test_places_that_cannot_be(place: str, runs: Path, tmp_path: Path) -> None:
         report_pages([source], out)
     with pytest.raises(InputError, match="cannot show -1 records"):
         report_pages([runs / "a"], tmp_path / "out", records=-1)
+
+
+def test_missing_libraries_are_named(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(InputError, match=r"needs vl_convert.*medit\[report\]"):
+        report_pages([runs / "a"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_text_in_latex_and_markdown() -> None:
