@@ -1,8 +1,8 @@
 """Scoring of model editors: probes, metrics, protocols and statistics.
 
 `score` edits a model and asks it the records' probes; `rescore` makes the report of a run again
-from its files; both give a `Report`. `report_pages` makes a page, tables and figures of finished
-runs, and `compare_runs` compares their editors on the same questions. `tune`
+from its files; both give a `Report`. `study` scores several editors on several orders of edits,
+`compare_runs` compares runs with each other, `report_pages` makes pages and figures of them. `tune`
 searches hyperparameters on records set aside.
 """
 
@@ -12,31 +12,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medit_eval.comparing import Compared, compare_runs
-    from medit_eval.pages.folder import report_pages
+    from medit_eval.comparing import compare_runs
+    from medit_eval.pages import report_pages
     from medit_eval.report import Report
     from medit_eval.scoring import rescore, score
+    from medit_eval.studies import Study, study
     from medit_eval.tuning import Tuned, tune
 
 __all__ = [
-    "Compared",
     "Report",
+    "Study",
     "Tuned",
     "compare_runs",
     "report_pages",
     "rescore",
     "score",
+    "study",
     "tune",
 ]
 
 _HOME = {
-    "Compared": "comparing",
     "Report": "report",
+    "Study": "studies",
     "Tuned": "tuning",
     "compare_runs": "comparing",
-    "report_pages": "pages.folder",
+    "report_pages": "pages",
     "rescore": "scoring",
     "score": "scoring",
+    "study": "studies",
     "tune": "tuning",
 }
 

@@ -171,8 +171,8 @@ def score(
 
     from medit_eval import terminal
     from medit_eval.scoring import score as run_score
-    from medit_eval.study import ORDERS
-    from medit_eval.study import study as run_study
+    from medit_eval.studies import ORDERS
+    from medit_eval.studies import study as run_study
     from schemas.progress import Bars
 
     console = Console(stderr=True)

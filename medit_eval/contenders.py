@@ -10,7 +10,7 @@ from typing import Any
 
 from medit_eval.report import Report
 from medit_eval.scoring import read_report
-from medit_eval.study import run_folders
+from medit_eval.studies import run_folders
 from schemas.errors import InputError
 from schemas.progress import Progress, Quiet
 

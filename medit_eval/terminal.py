@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medit_eval.comparing import Compared, Difference
     from medit_eval.report import Report
     from medit_eval.standings import Standing
-    from medit_eval.study import Study
+    from medit_eval.studies import Study
 
 _PIPE = 180
 """Characters of a line where nobody can resize it: a row stays on one line."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from medit_eval.__main__ import app
 from medit_eval.runs import read_manifest
-from medit_eval.study import run_folders, study
+from medit_eval.studies import run_folders, study
 from schemas.arrow import OKEDIT
 from schemas.errors import InputError
 from schemas.layout import write_parquet
