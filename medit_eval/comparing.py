@@ -17,7 +17,7 @@ import numpy as np
 from medit_eval.contenders import Contender, read_contenders, require_comparable
 from medit_eval.degradation import ALPHA
 from medit_eval.metrics import HEADLINE
-from medit_eval.orders import two_level
+from medit_eval.orders import UNBOUND, two_level
 from medit_eval.paired import Comparison, compare
 from medit_eval.report import csv_of, plain
 from medit_eval.significance import holm
@@ -232,8 +232,11 @@ def _paired(
     gaps = {}
     for order, part in cell.asked.items():
         gap = np.subtract(cell.values[second][order], cell.values[first][order])
-        gaps[str(order)] = part.owners, list(gap * part.counts)
-    over = two_level(gaps, seed=seed)
+        gaps[str(order)] = part.owners, list(gap)
+    counts = {str(order): list(part.counts) for order, part in cell.asked.items()}
+    least, greatest = cell.bounds or UNBOUND
+    span = (least - greatest, greatest - least)
+    over = two_level(gaps, seed=seed, weights=counts, bounds=span)
     of_orders = by([str(order) for order, part in cell.asked.items() for _ in part.owners])
     p = max(found.p, of_orders.p) if of_orders.p == of_orders.p else float("nan")
     return replace(found, test="bootstrap"), over.low, over.high, p

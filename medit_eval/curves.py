@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from statistics import fmean
 
 from medit_eval.benchmarks.answers import UNEDITED, Answer
 from medit_eval.benchmarks.results import BenchmarkResults
 from medit_eval.gaps import EARLIER, JUST_MADE, Gaps
-from medit_eval.orders import two_level
+from medit_eval.orders import UNBOUND, two_level
 from medit_eval.predictions import Prediction
-from medit_eval.protocols import checkpoint_phase, edits_of
+from medit_eval.protocols import edits_of
 from medit_eval.report import Report
 from medit_eval.summary import MEASURES, metric_of
 
@@ -41,7 +42,7 @@ class Point:
         n: Questions scored, over all orders.
         unscorable: Questions that could not be scored.
         mean: The mean of the orders' means. In an order it is over records, of each record's mean
-            over kinds of probes, or over a benchmark's items.
+            over kinds of probes, or over a benchmark's items; of texts it is the perplexity.
         ci_low: Lower end of the 95 % interval over orders and records or items.
         ci_high: Upper end.
         order_sd: Standard deviation of the orders' means; NaN for one order.
@@ -60,11 +61,29 @@ class Point:
     order_sd: float
 
 
-Values = tuple[list[str], list[float | None]]
-"""Owners of values, and the values, None where a question could not be scored."""
+@dataclass(frozen=True)
+class _Cell:
+    """One point of one order.
 
-Cells = Mapping[tuple[str, str, int], tuple[Values, int, int]]
-"""By series, metric and edits: values, and how many questions were scored and were not."""
+    Attributes:
+        owners: Records or items.
+        values: A value of each.
+        weights: What each counts.
+        n: Questions scored.
+        unscorable: Questions not scored.
+        bounded: Whether values lie between 0 and 1; otherwise they are logarithms.
+    """
+
+    owners: list[str]
+    values: list[float]
+    weights: list[float]
+    n: int
+    unscorable: int
+    bounded: bool = True
+
+
+Cells = Mapping[tuple[str, str, int], _Cell]
+"""By series, metric and edits."""
 
 
 def curves(reports: Sequence[Report], *, measure: str = "generated", seed: int = 0) -> list[Point]:
@@ -94,19 +113,29 @@ def _points(editor: str, by_order: Mapping[str, Cells], seed: int) -> Iterator[P
             for order, cells in by_order.items()
             if (series, metric, edits) in cells
         }
-        found = two_level({order: cell[0] for order, cell in held.items()}, seed=seed)
+        bounded = all(cell.bounded for cell in held.values())
+        found = two_level(
+            {order: (cell.owners, cell.values) for order, cell in held.items()},
+            seed=seed,
+            weights={order: cell.weights for order, cell in held.items()},
+            bounds=(0.0, 1.0) if bounded else UNBOUND,
+        )
+        mean, low, high, sd = found.mean, found.low, found.high, found.sd
+        if not bounded:  # perplexities: their logarithms are what was averaged
+            mean, low, high = (exp(value) for value in (mean, low, high))
+            sd *= mean
         yield Point(
             editor=editor,
             series=series,
             metric=metric,
             edits=edits,
             orders=found.orders,
-            n=sum(scored for _, scored, _ in held.values()),
-            unscorable=sum(unscorable for _, _, unscorable in held.values()),
-            mean=found.mean,
-            ci_low=found.low,
-            ci_high=found.high,
-            order_sd=found.sd,
+            n=sum(cell.n for cell in held.values()),
+            unscorable=sum(cell.unscorable for cell in held.values()),
+            mean=mean,
+            ci_low=low,
+            ci_high=high,
+            order_sd=sd,
         )
 
 
@@ -143,13 +172,12 @@ def _of_records(report: Report, measure: str) -> Cells:
         else:
             found[cell][prediction.record][prediction.kind].append(score.value)
     return {
-        cell: (
-            (
-                list(records),
-                [fmean(map(fmean, kinds.values())) for kinds in records.values()],
-            ),
-            sum(len(values) for kinds in records.values() for values in kinds.values()),
-            missing[cell],
+        cell: _Cell(
+            owners=list(records),
+            values=[fmean(map(fmean, kinds.values())) for kinds in records.values()],
+            weights=[1.0] * len(records),
+            n=sum(len(values) for kinds in records.values() for values in kinds.values()),
+            unscorable=missing[cell],
         )
         for cell, records in found.items()
     }
@@ -167,15 +195,13 @@ def _of_benchmarks(results: BenchmarkResults) -> Cells:
         groups[answer.task, answer.metric, edits].append(answer)
     cells = {}
     for cell, group in groups.items():
-        scored = [answer for answer in group if answer.value is not None]
-        mean_weight = fmean(answer.weight for answer in scored) if scored else 1.0
-        values = [(answer.value or 0.0) * answer.weight / mean_weight for answer in scored]
-        owners = [answer.item for answer in scored]
-        cells[cell] = ((owners, values), len(scored), len(group) - len(scored))
+        scored = [(a.item, a.value, a.weight) for a in group if a.value is not None]
+        cells[cell] = _Cell(
+            owners=[item for item, _, _ in scored],
+            values=[value for _, value, _ in scored],
+            weights=[weight for *_, weight in scored],
+            n=len(scored),
+            unscorable=len(group) - len(scored),
+            bounded=group[0].kind != "perplexity",
+        )
     return cells
-
-
-def phases(points: Sequence[Point]) -> list[str]:
-    """The phases that points stand for, the unedited model's first."""
-    edits = sorted({point.edits for point in points})
-    return [checkpoint_phase(count) if count else UNEDITED for count in edits]

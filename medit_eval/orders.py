@@ -9,6 +9,9 @@ import numpy as np
 
 from medit_eval.statistics import DRAWS, LEVEL, Bootstrap, Estimate, Floats
 
+UNBOUND = (-float("inf"), float("inf"))
+"""Bounds of what has none."""
+
 
 @dataclass(frozen=True)
 class OverOrders:
@@ -43,6 +46,8 @@ def two_level(
     values: Mapping[str, tuple[Sequence[str], Sequence[float | None]]],
     *,
     seed: int,
+    weights: Mapping[str, Sequence[float]] | None = None,
+    bounds: tuple[float, float] = UNBOUND,
     draws: int = DRAWS,
 ) -> OverOrders:
     """The mean over orders of edits, with an interval that knows of orders and of items.
@@ -56,29 +61,33 @@ def two_level(
         values: By order, the owner of each value, that is its item, cluster or record, and the
             values themselves.
         seed: Seed of the draws.
+        weights: By order, what each value counts within it; the same by default.
+        bounds: The least and the greatest possible mean, at which an interval ends.
         draws: Number of samples.
     """
     unscorable = 0
-    kept: dict[str, tuple[list[str], list[float]]] = {}
+    kept: dict[str, tuple[list[str], list[float], list[float]]] = {}
     for order in sorted(values):
-        pairs = list(zip(*values[order], strict=True))
-        known = sorted((owner, v) for owner, v in pairs if v is not None and not np.isnan(v))
-        unscorable += len(pairs) - len(known)
+        owners, scores = values[order]
+        share = [1.0] * len(owners) if weights is None else weights[order]
+        rows = list(zip(owners, scores, share, strict=True))
+        known = sorted((o, v, w) for o, v, w in rows if v is not None and not np.isnan(v))
+        unscorable += len(rows) - len(known)
         if known:
-            kept[order] = [owner for owner, _ in known], [value for _, value in known]
+            kept[order] = [o for o, _, _ in known], [v for _, v, _ in known], [w for *_, w in known]
     if not kept:
         nan = float("nan")
         return OverOrders(nan, nan, nan, 0, unscorable, nan, nan, nan, "no order has a value")
-    owned = [set(owners) for owners, _ in kept.values()]
+    owned = [set(owners) for owners, _, _ in kept.values()]
     everything = set().union(*owned)
     shared = sum(map(len, owned)) > len(everything)
     generator = np.random.default_rng(seed)
     parts = []
     common = Bootstrap(len(everything) if shared else 0, seed, draws)
-    for own, (owners, found) in zip(owned, kept.values(), strict=True):
+    for own, (owners, found, share) in zip(owned, kept.values(), strict=True):
         numbers = {name: i for i, name in enumerate(sorted(everything if shared else own))}
         draw = common if shared else Bootstrap(len(own), int(generator.integers(2**63)), draws)
-        parts.append(draw.estimate([numbers[owner] for owner in owners], found))
+        parts.append(draw.estimate([numbers[owner] for owner in owners], found, share))
     means = np.array([part.mean for part in parts])
     table = np.array([part.draws for part in parts])  # (orders, draws)
     chosen = generator.integers(len(parts), size=table.shape)
@@ -90,8 +99,8 @@ def two_level(
     low, high = _widened(Estimate(float(means.mean()), drawn, counted), means, table)
     return OverOrders(
         mean=float(means.mean()),
-        low=low,
-        high=high,
+        low=max(low, bounds[0]) if low == low else low,
+        high=min(high, bounds[1]) if high == high else high,
         orders=len(parts),
         unscorable=unscorable,
         least=float(means.min()),

@@ -11,7 +11,7 @@ import numpy as np
 from medit_eval.benchmarks.answers import UNEDITED
 from medit_eval.contenders import Contender
 from medit_eval.metrics import way_of
-from medit_eval.orders import two_level
+from medit_eval.orders import UNBOUND, two_level
 from medit_eval.report import Report
 from medit_eval.statistics import LEVEL, Bootstrap, Floats, macro
 from medit_eval.summary import ALL
@@ -19,6 +19,9 @@ from schemas.records import AXES
 
 BENCHMARK = "benchmark"
 """The way of a benchmark's score, which is the task's own."""
+
+NATS = "nats_per_word"
+"""What texts are compared by: the logarithm of their perplexity."""
 
 LOWER = frozenset({"leak"})
 """Metrics of which less is better."""
@@ -180,11 +183,9 @@ def _estimate(
 ) -> tuple[float, float, float, Floats]:
     """The mean, its interval, and the mean in every sample; the samples are the same for all."""
     if len(cell.asked) > 1:
-        scaled = {
-            str(order): (asked.owners, list(asked.counts * values[order]))
-            for order, asked in cell.asked.items()
-        }
-        over = two_level(scaled, seed=seed)
+        held = {str(order): (asked.owners, values[order]) for order, asked in cell.asked.items()}
+        counts = {str(order): list(asked.counts) for order, asked in cell.asked.items()}
+        over = two_level(held, seed=seed, weights=counts, bounds=cell.bounds or UNBOUND)
         return over.mean, over.low, over.high, over.draws
     ((order, asked),) = cell.asked.items()
     numbers = {owner: number for number, owner in enumerate(asked.pool)}
@@ -288,7 +289,8 @@ def _of_benchmarks(report: Report) -> dict[Place, Found]:
         owner = f"item {answer.item}" if alone else f"cluster {answer.cluster}"
         finite = answer.value is not None and bool(np.isfinite(answer.value))
         value = answer.value if finite and answer.weight > 0 else None
-        found[answer.phase, answer.task, answer.metric][answer.item, answer.question] = (
+        metric = NATS if answer.kind == "perplexity" else answer.metric
+        found[answer.phase, answer.task, metric][answer.item, answer.question] = (
             (owner, "", answer.weight, value)
         )  # fmt: skip
     return found

@@ -62,22 +62,29 @@ class Bootstrap:
             share = np.full(records, 1 / records)
             self._weights = np.random.default_rng(seed).multinomial(records, share, size=draws)
 
-    def estimate(self, owners: Sequence[int], values: Sequence[float]) -> Estimate:
+    def estimate(
+        self,
+        owners: Sequence[int],
+        values: Sequence[float],
+        weights: Sequence[float] | None = None,
+    ) -> Estimate:
         """The mean of values.
 
         Args:
             owners: For each value, the number of its record.
             values: The values, none of them NaN.
+            weights: What each value counts, above 0; the same by default.
         """
         records = self._weights.shape[1]
         rows = np.asarray(owners, dtype=np.int64)
-        counts = np.bincount(rows, minlength=records)
-        sums = np.bincount(rows, weights=np.asarray(values, dtype=np.float64), minlength=records)
-        total = int(counts.sum())
+        share = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+        counts = np.bincount(rows, weights=share, minlength=records)
+        sums = np.bincount(rows, weights=share * np.asarray(values, np.float64), minlength=records)
+        total = float(counts.sum())
         held = np.flatnonzero(counts)
-        weights = self._weights[:, held].astype(np.float64)
+        drawn = self._weights[:, held].astype(np.float64)
         with np.errstate(invalid="ignore"):
-            draws = (weights @ sums[held]) / (weights @ counts[held].astype(np.float64))
+            draws = (drawn @ sums[held]) / (drawn @ counts[held])
         mean = float(sums.sum() / total) if total else float("nan")
         return Estimate(mean, draws, len(held))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from editors.lm import LM
 from medit_eval import Report, score
+from medit_eval.benchmarks.answers import Answer
+from medit_eval.benchmarks.results import BenchmarkResults
 from medit_eval.curves import curves
 from schemas.records import EditRecord
 from tests.medit_eval.support import Oracle, Remembering, person, probe
@@ -67,6 +70,21 @@ def test_a_record_counts_once_however_many_questions_it_has(lm: LM, tmp_path: Pa
     (report,) = [run(lm, records, tmp_path, checkpoints=(2,))]
     points = {p.series: p for p in curves([report])}
     assert points["generality"].mean == pytest.approx(0.5)
+
+
+def test_texts_are_told_as_perplexities(lm: LM, tmp_path: Path) -> None:
+    def text(item: str, value: float, words: float) -> Answer:
+        return Answer(
+            "unedited", "texts", item, "", "perplexity", "word_perplexity", "0" * 32, "", (), "",
+            "", (-value * words,), value, words,
+        )  # fmt: skip
+
+    report = run(lm, [person(number) for number in range(5)], tmp_path)
+    told = BenchmarkResults(answers=(text("a", 1.0, 30), text("b", 2.0, 10)))
+    points = {p.series: p for p in curves([replace(report, benchmarks=told)])}
+    assert points["texts"].mean == pytest.approx(exp(50 / 40))
+    assert exp(1.0) <= points["texts"].ci_low < points["texts"].ci_high <= exp(2.0)
+    assert (points["texts"].edits, points["texts"].n) == (0, 2)
 
 
 def test_runs_without_checkpoints_have_no_curves(lm: LM, tmp_path: Path) -> None:

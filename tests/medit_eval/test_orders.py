@@ -103,3 +103,23 @@ def test_an_interval_of_few_orders_is_as_wide_as_they_are_few() -> None:
         found = two_level(values, seed=seed, draws=300)
         held += found.low <= 0 <= found.high
     assert held / 100 >= 0.88  # plain percentiles hold it 73 times
+
+
+def test_a_long_text_counts_as_much_as_it_has_words() -> None:
+    values = {order: (["a", "b"], [1.0, 3.0]) for order in "xyz"}
+    found = two_level(values, seed=0, weights={key: [3.0, 1.0] for key in "xyz"})
+    assert found.mean == pytest.approx(1.5)
+    even = two_level(values, seed=0, weights={key: [2.0, 2.0] for key in "xyz"})
+    assert (even.mean, even.low, even.high) == pytest.approx(
+        [getattr(two_level(values, seed=0), name) for name in ("mean", "low", "high")]
+    )
+
+
+def test_no_interval_leaves_what_scores_can_be() -> None:
+    values = {
+        "x": (["a", "b", "c"], [1.0, 1.0, 0.0]),
+        "y": (["d", "e", "f"], [1.0, 1.0, 1.0]),
+    }
+    free, bound = two_level(values, seed=0), two_level(values, seed=0, bounds=(0.0, 1.0))
+    assert free.high > 1.0
+    assert (bound.high, bound.low) == (1.0, max(free.low, 0.0))
