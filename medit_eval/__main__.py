@@ -223,16 +223,17 @@ def score(
         return
     if out is None:
         raise InputError("several editors or orders need a folder for their runs: --out DIR")
+    workers = workers or _workers(device, count * len(editor))
     found = run_study(
         editor,
         model,
         records,
         out,
         orders=count,
-        workers=workers or _workers(device, count * len(editor)),
+        workers=workers,
         options=options,
         editor_options=_of_editors(editor, setting or []),
-        progress=bars,
+        progress=bars if workers == 1 else Bars(console, "runs"),
     )
     terminal.show_study(found, everything)
 

@@ -133,6 +133,21 @@ def test_the_table_of_rewritten_documents_is_pasted_from_their_runs(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_what_sequences_cost_is_pasted_from_their_runs(tmp_path: Path) -> None:
+    page, figure = tmp_path / "page.md", tmp_path / "curves.png"
+    page.write_text("<!-- sequential: begin -->\nold\n<!-- sequential: end -->\n")
+    command = [sys.executable, "-m", "benchmarks.sequential", "--write", str(page)]
+    command += ["--figure", str(figure), "--runs", str(tmp_path / "runs"), "--orders", "2"]
+    command += ["--editors", "none,scr", "--checkpoints", "1,2", "--benchmarks", "smoke"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert lines[1].startswith("| after 2 edits, 2 orders | `reliability` | `retention` |")
+    assert [line.split(" | ")[0] for line in lines[3:6]] == ["| unedited", "| none", "| scr"]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_counts_and_speed_of_dumps_are_pasted(tmp_path: Path) -> None:
     write_dumps(tmp_path)
     page = tmp_path / "page.md"

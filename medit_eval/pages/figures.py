@@ -91,8 +91,8 @@ def figures(found: Sequence[Contender], points: Sequence[Point]) -> list[Figure]
     """All figures that the runs have numbers for."""
     labels = [contender.label for contender in found]
     made = [
-        _axes(found, labels),
-        _trade_off(found, labels),
+        _axes(found, points, labels),
+        _trade_off(found, points, labels),
         _graded(found, labels),
         _over_edits(found, points, labels),
         _by_gap(found, labels),
@@ -156,23 +156,43 @@ def _spots(found: Sequence[Contender], axis: str, subset: str = "all", x: Any = 
     return spots
 
 
-def _axes(found: Sequence[Contender], labels: Sequence[str]) -> Figure | None:
+def _at_the_end(found: Sequence[Contender], points: Sequence[Point], axis: str) -> list[Spot]:
+    """Each editor's number on an axis after its last edits; over several orders, its curve's."""
+    several = {contender.label for contender in found if len(contender.reports) > 1}
+    alone = [contender for contender in found if contender.label not in several]
+    spots = {spot.editor: spot for spot in _spots(alone, axis)}
+    for point in sorted(points, key=lambda point: point.edits):
+        if point.series == axis and point.editor in several and point.edits:
+            spots[point.editor] = _spot(point)
+    return [spots[c.label] for c in found if c.label in spots]
+
+
+def _axes(
+    found: Sequence[Contender], points: Sequence[Point], labels: Sequence[str]
+) -> Figure | None:
+    several = any(len(contender.reports) > 1 for contender in found)
     drawn = [
         (axis, told_of(axis, spots), bars(spots, labels))
-        for axis in AXES
-        if (spots := _spots(found, axis))
+        for axis in (SERIES if several else AXES)
+        if (spots := _at_the_end(found, points, axis))
     ]
     reach, keep = MEASURES["generated"]
     return _figure(
         "axes",
         "Reliability, generality, locality, portability",
-        f"Scored by generation ({reach}; locality: {keep}), with 95 % intervals over records.",
+        f"Scored by generation ({reach}; locality: {keep}), with 95 % intervals over "
+        + ("orders of edits and records." if several else "records."),
         drawn,
     )
 
 
-def _trade_off(found: Sequence[Contender], labels: Sequence[str]) -> Figure | None:
-    across, up = ({s.editor: s for s in _spots(found, a)} for a in ("generality", "locality"))
+def _trade_off(
+    found: Sequence[Contender], points: Sequence[Point], labels: Sequence[str]
+) -> Figure | None:
+    across, up = (
+        {spot.editor: spot for spot in _at_the_end(found, points, axis)}
+        for axis in ("generality", "locality")
+    )
     rows = [
         {
             **up[name].row(),
@@ -214,7 +234,7 @@ def _trade_off(found: Sequence[Contender], labels: Sequence[str]) -> Figure | No
         "trade-off",
         title,
         "An edit that reaches further is harder to keep from what it should leave alone: up and to "
-        "the right is better. Scored by generation, with 95 % intervals over records.",
+        "the right is better. Scored by generation, with 95 % intervals.",
         [(title, told, draw)],
     )
 
@@ -238,7 +258,8 @@ def _graded(found: Sequence[Contender], labels: Sequence[str]) -> Figure | None:
         "graded-negatives",
         title,
         "Locality of questions that the edit must not reach, by their grade; the nearest first, "
-        "where records say how far they are. Scored by generation.",
+        "where records say how far they are. Scored by generation. Of several orders of edits, "
+        "the plain mean.",
         [(title, told_of(title, spots), draw)],
     )
 
@@ -275,9 +296,9 @@ def _over_edits(
         info = infos.get(name)
         texts = info is not None and info.kind == "perplexity"
         own = [point for point in points if point.series == name]
-        spots = [_spot(point, texts) for point in own if point.edits]
+        spots = [_spot(point) for point in own if point.edits]
         lines = {}
-        if start := [_spot(point, texts) for point in own if not point.edits]:
+        if start := [_spot(point) for point in own if not point.edits]:
             lines["unedited"] = start[0].mean
         if info is not None and info.chance is not None:
             lines["chance"] = info.chance
@@ -294,7 +315,5 @@ def _over_edits(
     )
 
 
-def _spot(point: Point, perplexity: bool) -> Spot:
-    scale = math.exp if perplexity else float
-    low, high = scale(point.ci_low), scale(point.ci_high)
-    return Spot(point.editor, scale(point.mean), low, high, point.n, point.edits)
+def _spot(point: Point) -> Spot:
+    return Spot(point.editor, point.mean, point.ci_low, point.ci_high, point.n, point.edits)

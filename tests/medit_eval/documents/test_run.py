@@ -155,7 +155,7 @@ def test_missing_documents_of_a_run_are_told(run: tuple[Report, Path], tmp_path:
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     (copy / "documents.parquet").unlink()
-    with pytest.raises(InputError, match="is not there, though the run has 4 documents"):
+    with pytest.raises(InputError, match="is not there, though the manifest lists it with"):
         medit_eval.rescore(copy)
 
 
