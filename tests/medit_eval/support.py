@@ -143,6 +143,23 @@ class Remembering(EditedModel):
 
 
 @dataclass(frozen=True)
+class Forgetful(Oracle):
+    """An oracle that knows its last edits only, so many of them."""
+
+    last: int = 3
+
+    def apply(self, lm: LM) -> EditedModel:
+        return Forgetting(lm, self)
+
+
+class Forgetting(Remembering):
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        super()._edit(requests)
+        assert isinstance(self.settings, Forgetful)
+        self.state = dict(list(self.state.items())[-self.settings.last :])
+
+
+@dataclass(frozen=True)
 class Switchboard(Oracle):
     """An oracle that says how it routes, and whose routing can be forced."""
 

@@ -19,7 +19,14 @@ from medit_eval.running import EditorError
 from medit_eval.runs import read_manifest
 from schemas.errors import InputError
 from schemas.records import EditRecord
-from tests.medit_eval.support import Oracle, Remembering, person, prediction
+from tests.medit_eval.support import (
+    Forgetful,
+    Forgetting,
+    Oracle,
+    Remembering,
+    person,
+    prediction,
+)
 from tests.tiny_models import tiny
 
 COUNT = 12
@@ -51,19 +58,6 @@ def run(editor: Any, lm: LM, records: Any, tmp_path: Path, **options: Any) -> Re
     )
 
 
-class Short(Oracle):
-    """An oracle that knows its last three edits only."""
-
-    def apply(self, lm: LM) -> Any:
-        return _Short(lm, self)
-
-
-class _Short(Remembering):
-    def _edit(self, requests: Sequence[Any]) -> None:
-        super()._edit(requests)
-        self.state = dict(list(self.state.items())[-3:])
-
-
 def test_each_checkpoint_asks_all_edits_so_far_and_what_none_should_change(
     lm: LM, records: list[EditRecord], tmp_path: Path
 ) -> None:
@@ -80,7 +74,7 @@ def test_each_checkpoint_asks_all_edits_so_far_and_what_none_should_change(
 def test_forgotten_edits_show_in_retention_and_at_great_gaps(
     lm: LM, records: list[EditRecord], tmp_path: Path
 ) -> None:
-    report = run(Short(), lm, records, tmp_path, checkpoints=(8, 11, 12))
+    report = run(Forgetful(), lm, records, tmp_path, checkpoints=(8, 11, 12))
     found = {
         (row.phase, row.subset): (row.mean, row.n)
         for row in report.rows
@@ -133,8 +127,8 @@ def test_an_edit_that_a_later_one_takes_back_leaves_the_retention_set(
 def test_a_killed_run_goes_on_at_its_last_checkpoint_with_the_same_numbers(
     lm: LM, records: list[EditRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = run(Short(), lm, records, tmp_path, out=tmp_path / "whole")
-    real, edited = _Short._edit, []
+    expected = run(Forgetful(), lm, records, tmp_path, out=tmp_path / "whole")
+    real, edited = Forgetting._edit, []
 
     def breaks(self: Any, requests: Any) -> None:
         if len(edited) == 9:
@@ -142,13 +136,15 @@ def test_a_killed_run_goes_on_at_its_last_checkpoint_with_the_same_numbers(
         edited.extend(request.id for request in requests)
         real(self, requests)
 
-    monkeypatch.setattr(_Short, "_edit", breaks)
+    monkeypatch.setattr(Forgetting, "_edit", breaks)
     with pytest.raises(KeyboardInterrupt):
-        run(Short(), lm, records, tmp_path, out=tmp_path / "run")
+        run(Forgetful(), lm, records, tmp_path, out=tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["edits-4"]
     edited.clear()
-    monkeypatch.setattr(_Short, "_edit", lambda self, r: (edited.append(r[0].id), real(self, r)))
-    report = run(Short(), lm, records, tmp_path, out=tmp_path / "run")
+    monkeypatch.setattr(
+        Forgetting, "_edit", lambda self, r: (edited.append(r[0].id), real(self, r))
+    )
+    report = run(Forgetful(), lm, records, tmp_path, out=tmp_path / "run")
     order = read_manifest(tmp_path / "run").arguments["sequence"]
     assert edited == [f"q{record.removeprefix('r')}" for record in order[4:]]
     assert report.to_csv() == expected.to_csv()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import exp
 from pathlib import Path
@@ -16,21 +15,8 @@ from medit_eval.benchmarks.answers import Answer
 from medit_eval.benchmarks.results import BenchmarkResults
 from medit_eval.curves import curves
 from schemas.records import EditRecord
-from tests.medit_eval.support import Oracle, Remembering, person, probe
+from tests.medit_eval.support import Forgetful, person, probe
 from tests.tiny_models import tiny
-
-
-class Short(Oracle):
-    """An oracle that knows its last two edits only."""
-
-    def apply(self, lm: LM) -> Any:
-        return _Short(lm, self)
-
-
-class _Short(Remembering):
-    def _edit(self, requests: Sequence[Any]) -> None:
-        super()._edit(requests)
-        self.state = dict(list(self.state.items())[-2:])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +26,7 @@ def lm() -> LM:
 
 def run(lm: LM, records: list[EditRecord], tmp_path: Path, **options: Any) -> Report:
     return score(
-        Short(), lm, records,
+        Forgetful(last=2), lm, records,
         **{"protocol": "sequential", "checkpoints": (2, 5), "cache": tmp_path / "cache",
            "max_new_tokens": 4, **options},
     )  # fmt: skip
