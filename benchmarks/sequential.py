@@ -20,7 +20,7 @@ from rich.console import Console
 
 import medit_eval
 from benchmarks.paste import paste
-from medit_eval.curves import AXES, Point, curves
+from medit_eval.curves import Point, curves, series_of
 from schemas.errors import InputError
 from schemas.progress import Bars
 
@@ -68,8 +68,7 @@ def main() -> None:
 def _table(points: Sequence[Point]) -> str:
     """One line per editor: everything after the last edits, beside the unedited model."""
     last = max(point.edits for point in points)
-    tasks = [s for s in dict.fromkeys(point.series for point in points) if s not in AXES]
-    series = [axis for axis in AXES if any(point.series == axis for point in points)] + tasks
+    series = series_of(points)
     orders = max(point.orders for point in points)
     lines = [
         f"| after {last} edits, {orders} orders | {' | '.join(f'`{s}`' for s in series)} |",

@@ -57,7 +57,7 @@ def write_preview(root: Path, out: Path | None = None, *, limit: int = 60, seed:
     manifest = Manifest.read(root) if layout.complete else None
     overview = survey(shards)
     rows = sample(overview.strata, limit, seed)
-    script = asset("preview.js", "builders")
+    script = asset("page.js") + asset("preview.js", "builders")
     style = asset("page.css") + asset("preview.css", "builders")
     templates = environment("builders")
     templates.globals["show"] = Gallery().show

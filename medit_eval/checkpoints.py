@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from editors.base import EditedModel
+from medit_eval.protocols import checkpoint_phase, edits_of
 from schemas.errors import InputError
 from schemas.layout import read_json, write_json
-
-_NAME = "edits-"
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,8 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """How many edits the last checkpoint holds; None where there is none."""
-        found = [
-            int(number)
-            for path in self.root.glob(f"{_NAME}*")
-            if (number := path.name.removeprefix(_NAME)).isdecimal()
-        ]
-        return max(found, default=None)
+        found = (edits_of(path.name) for path in self.root.glob("*"))
+        return max((edits for edits in found if edits is not None), default=None)
 
     def save(self, edited: EditedModel, edits: int, failed: Mapping[str, str]) -> None:
         """Keep the edits of a model in place of those of earlier checkpoints.
@@ -41,14 +36,14 @@ class Checkpoints:
             edits: How many edits were made.
             failed: Records that could not be edited, each with its reason.
         """
-        folder = self.root / f"{_NAME}{edits}"
+        folder = self.root / checkpoint_phase(edits)
         unfinished = folder.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         edited.save(unfinished)
         write_json(unfinished / "failed.json", dict(failed))
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
-        for other in self.root.glob(f"{_NAME}*"):
+        for other in self.root.iterdir():
             if other != folder:
                 shutil.rmtree(other)
 
@@ -61,7 +56,7 @@ class Checkpoints:
         Raises:
             InputError: If it is of another model, or a file of it is missing or altered.
         """
-        folder = self.root / f"{_NAME}{edits}"
+        folder = self.root / checkpoint_phase(edits)
         failed = read_json(folder / "failed.json")
         if not isinstance(failed, Mapping):
             raise InputError("is not a JSON object", file=folder / "failed.json")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medit_eval.report import Report
+from medit_eval.runs import SPELLINGS
 from medit_eval.scoring import read_report
 from medit_eval.studies import run_folders
 from schemas.errors import InputError
@@ -17,10 +18,7 @@ from schemas.progress import Progress, Quiet
 _OF_ORDER = frozenset({"order", "sequence", "records_digest"})
 """Arguments in which the runs of a study's orders differ."""
 
-_SPELLINGS = frozenset({"model", "records"})
-"""Arguments that may differ between runs of the same thing: their digests tell."""
-
-_FREE = frozenset({"editor", "order", "needs", "memory_sizes"}) | _SPELLINGS
+_FREE = frozenset({"editor", "order", "needs", "memory_sizes"}) | SPELLINGS
 """Arguments in which runs may differ and be compared: all else that they asked is the same."""
 
 _SHOWN = 80
@@ -119,7 +117,7 @@ def require_comparable(found: Sequence[Contender]) -> None:
 def _settings(report: Report) -> str:
     """All that makes a run what it is, but for the order of its edits."""
     arguments = _arguments(report)
-    free = _SPELLINGS | (_OF_ORDER if arguments.get("checkpoints") else frozenset())
+    free = SPELLINGS | (_OF_ORDER if arguments.get("checkpoints") else frozenset())
     kept = {name: value for name, value in arguments.items() if name not in free}
     return json.dumps(kept, sort_keys=True, default=str)
 

@@ -2,7 +2,7 @@
 
 Runs of one editor that differ in the order of their edits alone make one curve. Its intervals hold
 two things that vary, which edits were made in which order, and which questions were asked; see
-`medit_eval.statistics.two_level`.
+`medit_eval.orders.two_level`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from medit_eval.benchmarks.answers import UNEDITED, Answer
 from medit_eval.benchmarks.results import BenchmarkResults
 from medit_eval.gaps import EARLIER, JUST_MADE, Gaps
 from medit_eval.orders import UNBOUND, two_level
-from medit_eval.predictions import Prediction
 from medit_eval.protocols import edits_of
 from medit_eval.report import Report
-from medit_eval.summary import MEASURES, metric_of
+from medit_eval.summary import metric_of
 
 RETENTION = "retention"
 """The series of edits made before the last checkpoint; `reliability` is of those made since."""
@@ -105,6 +104,12 @@ def curves(reports: Sequence[Report], *, measure: str = "generated", seed: int =
     ]
 
 
+def series_of(points: Sequence[Point]) -> list[str]:
+    """The series of points as they are shown: those of records, then benchmarks."""
+    found = dict.fromkeys(point.series for point in points)
+    return [*(axis for axis in AXES if axis in found), *(s for s in found if s not in AXES)]
+
+
 def _points(editor: str, by_order: Mapping[str, Cells], seed: int) -> Iterator[Point]:
     keys = dict.fromkeys(key for cells in by_order.values() for key in cells)
     for series, metric, edits in keys:
@@ -147,17 +152,14 @@ def _of_records(report: Report, measure: str) -> Cells:
     assert report.manifest is not None
     arguments = report.manifest.arguments
     gaps = Gaps(arguments["sequence"], arguments["checkpoints"])
-    wanted = {metric for pair in MEASURES.values() for metric in pair}
-    by_key: dict[tuple[str, str, int, str], Prediction] = {p.key: p for p in report.raw}
+    by_key = {prediction.key: prediction for prediction in report.raw}
     # Cell -> record -> kind -> values
     found: dict[tuple[str, str, int], dict[str, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     missing: dict[tuple[str, str, int], int] = defaultdict(int)
     for score in report.scores:
-        if score.metric not in wanted:
-            continue
-        prediction = by_key[score.record, score.probe, score.index, score.phase]
+        prediction = by_key[score.key]
         edits, axis = edits_of(prediction.phase), prediction.axis
         if edits is None or axis not in AXES or score.metric != metric_of(axis, measure):
             continue
@@ -188,9 +190,7 @@ def _of_benchmarks(results: BenchmarkResults) -> Cells:
     groups: dict[tuple[str, str, int], list[Answer]] = defaultdict(list)
     for answer in results.answers:
         edits = 0 if answer.phase == UNEDITED else edits_of(answer.phase)
-        if edits is None or answer.item in results.excluded.get(answer.phase, {}).get(
-            answer.task, ()
-        ):
+        if edits is None or results.excludes(answer):
             continue
         groups[answer.task, answer.metric, edits].append(answer)
     cells = {}

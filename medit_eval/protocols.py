@@ -23,9 +23,6 @@ from schemas.records import EditRecord
 Protocol = Literal["single", "batch", "sequential"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 
-CHECKPOINTS = (1, 5, 10, 20, 50, 100, 500, 1000)
-"""Numbers of edits after which a sequence is usually looked at."""
-
 MEMORY_QUESTIONED = 100
 """Records that are asked about at each memory size, at least where there are as many."""
 
@@ -85,6 +82,11 @@ def edits_of(phase: str) -> int | None:
     """The number of edits of a checkpoint's phase; None for other phases."""
     number = phase.removeprefix(_EDITS)
     return int(number) if phase.startswith(_EDITS) and number.isdecimal() else None
+
+
+def is_plain(phase: str) -> bool:
+    """Whether routing is as it is, and the memory holds what the protocol put there."""
+    return not phase.startswith(_MEMORY)
 
 
 def reachable(checkpoints: Sequence[int], batch_size: int, count: int) -> tuple[int, ...]:
@@ -167,7 +169,7 @@ def memory_plan(records: Sequence[EditRecord], sizes: Sequence[int]) -> list[Epi
         count = min(len(records) // size, math.ceil(MEMORY_QUESTIONED / size))
         for group in _groups(records, size)[:count]:
             asked = group[:MEMORY_QUESTIONED]
-            name = f"memory-{size}"
+            name = f"{_MEMORY}{size}"
             episodes.append(
                 (
                     Step(name, group, asked),
@@ -178,7 +180,7 @@ def memory_plan(records: Sequence[EditRecord], sizes: Sequence[int]) -> list[Epi
     return episodes
 
 
-_EDITS = "edits-"
+_EDITS, _MEMORY = "edits-", "memory-"
 
 
 def _groups(records: Sequence[EditRecord], size: int) -> list[tuple[EditRecord, ...]]:

@@ -27,7 +27,9 @@ from medit_eval.documents.report import (
 )
 from medit_eval.documents.scores import STRICT
 from medit_eval.metrics import HEADLINE, Metric
+from medit_eval.numbers import interval, number
 from medit_eval.predictions import Diagnostic, Output, Prediction, Score
+from medit_eval.protocols import is_plain
 from medit_eval.summary import HARMONIC, Row
 from schemas.layout import write_text
 
@@ -198,7 +200,7 @@ class Report:
             for row in self.rows
             if (row.axis, row.kind, row.metric, row.subset) == (axis, kind, metric, "all")
             and phase in (None, row.phase)
-            and (phase is not None or not row.phase.startswith("memory-"))
+            and (phase is not None or is_plain(row.phase))
         ]
         return found[-1] if found else float("nan")
 
@@ -248,8 +250,8 @@ class Report:
                 metric,
                 f"{row.n:,}",
                 f"{row.unscorable:,}" if row.unscorable else "",
-                _number(row.mean),
-                "" if row.ci_low != row.ci_low else f"{row.ci_low:.3f} – {row.ci_high:.3f}",
+                number(row.mean),
+                interval(row.ci_low, row.ci_high),
                 row.note,
             )
             table.add_row(
@@ -280,7 +282,7 @@ class Report:
         for (phase, track, family, metric), found in lines.items():
             counted = found.get(EDITED) or next(iter(found.values()))
             name = metric if family == STRICT else f"{family}: {metric}"
-            cells = [_number(found[o].mean) if o in found else "" for o in outputs]
+            cells = [number(found[o].mean) if o in found else "" for o in outputs]
             undefined = f"{counted.undefined:,}" if counted.undefined else ""
             table.add_row(phase, track, name, f"{counted.n:,}", undefined, *cells)
         return table
@@ -336,10 +338,6 @@ def _is_headline(row: Row) -> bool:
     if row.axis == HARMONIC:
         return row.metric == "generated" and row.kind == "all"
     return row.metric in HEADLINE and row.subset == "all"
-
-
-def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
 
 
 def _flat(prediction: Prediction) -> dict[str, Any]:

@@ -36,8 +36,12 @@ class EditorError(InputError):
 class Benchmark(Protocol):
     """Benchmarks to run at some steps."""
 
-    def __call__(self, model: EditedModel | None, phase: str) -> bool:
-        """Run those of a phase that are missing, if a model is given; whether any were."""
+    def lacks(self, phase: str) -> bool:
+        """Whether some of a phase are still to be run."""
+        ...
+
+    def after(self, edited: EditedModel, phase: str) -> None:
+        """Run those of a phase that are still to be run."""
         ...
 
 
@@ -61,8 +65,7 @@ class Runner:
         note: Takes what the editor tells of itself after each edit.
         tick: Told how many questions are done.
         checkpoints: Where the edits of a sequence are kept on the way, or None.
-        benchmark: Runs benchmarks on the edited model and files them under a phase; says whether
-            any were still to be run where it is given no model. None where none are wanted.
+        benchmark: The benchmarks, or None where none are wanted.
         notes: What the reader of the numbers should know.
     """
 
@@ -103,7 +106,7 @@ class Runner:
         return step_slots(step, continued=self.continued)
 
     def _todo(self, step: Step) -> bool:
-        if step.benchmarks and self.benchmark is not None and self.benchmark(None, step.phase):
+        if step.benchmarks and self.benchmark is not None and self.benchmark.lacks(step.phase):
             return True
         return any(slot.key(step.phase) not in self.done for slot in self.slots(step))
 
@@ -147,7 +150,7 @@ class _Episode:
             with _forced(self.edited, step.force):
                 self._ask(step)
             if step.benchmarks and self.runner.benchmark is not None:
-                self.runner.benchmark(self.edited, step.phase)
+                self.runner.benchmark.after(self.edited, step.phase)
 
     def _resumed(self, steps: Episode) -> int | None:
         """The step of the last checkpoint kept, whose edits are loaded; None where none is."""

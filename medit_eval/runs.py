@@ -37,7 +37,7 @@ from schemas.layout import read_json, sha256_of, write_json, write_parquet
 VERSION = 1
 """Raised when the folder's layout changes."""
 
-_SPELLINGS = frozenset({"model", "records"})
+SPELLINGS = frozenset({"model", "records"})
 """Arguments that may differ between runs of the same thing: their digests tell."""
 
 _FLUSH_ROWS = 512
@@ -134,7 +134,7 @@ class RunFolder:
         arguments = json.loads(json.dumps(manifest.arguments))
         for name in {**found.arguments, **arguments}:
             old, new = found.arguments.get(name), arguments.get(name)
-            if old != new and name not in _SPELLINGS:
+            if old != new and name not in SPELLINGS:
                 raise InputError(
                     f"holds a run with other arguments: {name} is {old!r} there and {new!r} here; "
                     "name another folder",

@@ -244,11 +244,9 @@ def score(
         if documents and run.root is not None:
             write_documents(run.root, documents)
         if not manifest.complete:
-            of_record = {
-                record.id: [slot.question for slot in slots(record, continued=continued)]
-                for record in found
-            }
-            questions = [question for asked in of_record.values() for question in asked]
+            questions = [
+                slot.question for record in found for slot in slots(record, continued=continued)
+            ]
             total = len({question.digest for question in questions})
             if run.root is not None:
                 asked = (question.query.image for question in questions)

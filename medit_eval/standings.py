@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from medit_eval.benchmarks.answers import UNEDITED
 from medit_eval.contenders import Contender
 from medit_eval.metrics import way_of
 from medit_eval.orders import UNBOUND, two_level
+from medit_eval.protocols import is_plain
 from medit_eval.report import Report
 from medit_eval.statistics import LEVEL, Bootstrap, Floats, macro
 from medit_eval.summary import ALL
@@ -195,10 +196,8 @@ def _estimate(
         rows = [i for i, other in enumerate(asked.kinds) if other == kind]
         # What a question counts beside the others of its kind, 1 on average.
         share = [asked.weights[i] * counts[kind] * len(counts) for i in rows]
-        scores = [values[order][i] * w for i, w in zip(rows, share, strict=True)]
         owners = [numbers[asked.owners[i]] for i in rows]
-        part, whole = bootstrap.estimate(owners, scores), bootstrap.estimate(owners, share)
-        parts.append(replace(part, draws=part.draws / whole.draws))
+        parts.append(bootstrap.estimate(owners, [values[order][i] for i in rows], share))
     found = macro(parts)
     return found.mean, *found.interval, found.draws
 
@@ -263,7 +262,7 @@ def _of_records(report: Report) -> dict[Place, Found]:
         if (
             score.metric in _UNRANKED
             or way_of(score.metric) == "routing"
-            or score.phase.startswith("memory-")
+            or not is_plain(score.phase)
             or (score.phase, asked.axis, asked.kind, score.metric) in weak
         ):
             continue
@@ -281,8 +280,7 @@ def _of_benchmarks(report: Report) -> dict[Place, Found]:
         clusters[answer.task].add(answer.cluster)
     found: dict[Place, Found] = defaultdict(dict)
     for answer in results.answers:
-        out = results.excluded.get(answer.phase, {}).get(answer.task, ())
-        if answer.phase == UNEDITED or answer.item in out:
+        if answer.phase == UNEDITED or results.excludes(answer):
             continue
         # One cluster for all is the population, and items are drawn from it.
         alone = not answer.cluster or len(clusters[answer.task]) == 1

@@ -100,13 +100,11 @@ def study(
         (job, {**given, "editor_options": hyperparameters.get(job.editor) or None}) for job in jobs
     ]
     workers = min(workers, len(calls))
-    opened = functools.partial(_opened, model, records, workers, progress if workers == 1 else None)
-    with contextlib.ExitStack() as stack:
-        alone = workers == 1  # then every run shows its own progress
-        shown = Quiet() if alone else progress
-        tick = stack.enter_context(shown.phase("runs", len(calls)))
-        outcomes = list(LocalExecutor(workers).run(opened, calls, tick))
-    by_job = dict(outcomes)
+    # One worker shows every run's own progress; several would write over each other.
+    each, whole = (progress, Quiet()) if workers == 1 else (Quiet(), progress)
+    opened = functools.partial(_opened, model, records, workers, each)
+    with whole.phase("runs", len(calls)) as tick:
+        by_job = dict(LocalExecutor(workers).run(opened, calls, tick))
     done = [(job, found) for job in jobs if isinstance(found := by_job[job], Report)]
     failed = [(job, found) for job in jobs if isinstance(found := by_job[job], str)]
     return Study(root, tuple(done), tuple(failed))
@@ -155,16 +153,16 @@ Outcome = tuple[Job, Report | str]
 
 @contextlib.contextmanager
 def _opened(
-    model: str, records: str, workers: int, progress: Progress | None
+    model: str, records: str, workers: int, progress: Progress
 ) -> Iterator[Callable[[Call, Tick], Outcome]]:
-    """What one worker does with runs; with a progress of its own only where it is the only one."""
+    """What one worker does with runs."""
     if workers > 1:
         _share_cores(workers)
 
     def work(call: Call, tick: Tick) -> Outcome:
         job, arguments = call
         try:
-            return job, _scored(job, model, records, arguments, progress or Quiet())
+            return job, _scored(job, model, records, arguments, progress)
         except InputError as error:  # what a user can mend; anything else is a bug, and ends all
             return job, str(error)
         finally:

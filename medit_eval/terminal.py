@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medit_eval.benchmarks.results import BenchmarkResults
-from medit_eval.curves import AXES, Point, curves
+from medit_eval.curves import Point, curves, series_of
 from medit_eval.metrics import HEADLINE
+from medit_eval.numbers import interval, number
 from medit_eval.standings import BENCHMARK
 from schemas.errors import InputError, printable
 
@@ -90,7 +91,7 @@ def show_comparison(found: Compared, everything: bool) -> None:
         ranks = "" if row.rank_low != row.rank_low else f"{row.rank_low:.0f} – {row.rank_high:.0f}"
         cells = (
             row.phase, row.series, row.metric, row.way, row.editor, f"{row.n:,}",
-            str(row.left_out or ""), _number(row.mean), _interval(row.ci_low, row.ci_high, 3),
+            str(row.left_out or ""), number(row.mean), interval(row.ci_low, row.ci_high),
             "" if row.rank != row.rank else f"{row.rank:.0f}", ranks,
         )  # fmt: skip
         table.add_row(*map(_cell, cells))
@@ -104,7 +105,7 @@ def show_comparison(found: Compared, everything: bool) -> None:
         cells = (
             row.phase, row.series, row.metric, f"{row.second} − {row.first}", f"{row.n:,}",
             "–" if row.difference != row.difference else f"{row.difference:+.3f}",
-            _interval(row.ci_low, row.ci_high, 3),
+            interval(row.ci_low, row.ci_high),
             "" if row.p_holm != row.p_holm else f"{row.p_holm:.3f}", row.verdict,
         )  # fmt: skip
         table.add_row(*map(_cell, cells))
@@ -121,7 +122,7 @@ def degradation_table(results: BenchmarkResults) -> Table:
     )
     table = _table(columns, right=range(2, 12))
     for row in results.degradation:
-        unit = " pt" if row.unit == "points" else " x"
+        points = row.unit == "points"
         fell, rose = (str(n) if n else "" for n in (row.worse, row.better))
         table.add_row(
             *map(
@@ -132,10 +133,10 @@ def degradation_table(results: BenchmarkResults) -> Table:
                     f"{row.n:,}",
                     str(row.excluded or ""),
                     str(row.unscorable or ""),
-                    _number(row.unedited),
-                    _number(row.edited),
-                    f"{row.difference:+.1f}{unit}" if unit == " pt" else f"{row.difference:.2f} x",
-                    _interval(row.ci_low, row.ci_high, digits=1 if unit == " pt" else 2),
+                    number(row.unedited),
+                    number(row.edited),
+                    f"{row.difference:+.1f} pt" if points else f"{row.difference:.2f} x",
+                    interval(row.ci_low, row.ci_high, digits=1 if points else 2),
                     fell,
                     rose,
                     "" if row.p_holm != row.p_holm else f"{row.p_holm:.3f}",
@@ -148,8 +149,7 @@ def degradation_table(results: BenchmarkResults) -> Table:
 
 def curves_table(points: Sequence[Point]) -> Table:
     """Scores over the number of edits: one line per editor and checkpoint, a column per series."""
-    series = [axis for axis in AXES if any(point.series == axis for point in points)]
-    series += [s for s in dict.fromkeys(point.series for point in points) if s not in AXES]
+    series = series_of(points)
     orders = max(point.orders for point in points)
     table = _table(("editor", "edits", *series), right=range(1, 2 + len(series)))
     table.caption = f"means over {orders} orders of edits, with 95 % intervals"
@@ -190,16 +190,8 @@ def _table(columns: Sequence[str], right: range) -> Table:
 
 
 def _mean(point: Point) -> str:
-    interval = _interval(point.ci_low, point.ci_high, digits=2)
-    return f"{_number(point.mean)} ({interval})" if interval else _number(point.mean)
-
-
-def _interval(low: float, high: float, digits: int) -> str:
-    return "" if low != low else f"{low:.{digits}f} – {high:.{digits}f}"
-
-
-def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
+    between = interval(point.ci_low, point.ci_high, digits=2)
+    return f"{number(point.mean)} ({between})" if between else number(point.mean)
 
 
 def _cell(text: str) -> str:

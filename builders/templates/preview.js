@@ -1,15 +1,10 @@
-"use strict";
 // Repeated pictures, search, filters and keys of the preview page. All text reaches the page
 // through the DOM as text, never as markup.
 (() => {
-  const byId = (id) => document.getElementById(id);
 
   for (const img of document.querySelectorAll("img[data-same]")) {
     img.src = byId(img.dataset.same).src;
   }
-
-  // Accents, width and case do not matter in a search.
-  const fold = (text) => text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 
   const findable = (root) => [...root.querySelectorAll("[data-find]")];
   const words = (nodes) => fold(nodes.map((node) => node.textContent).join("\n"));
@@ -105,25 +100,7 @@
     if (target) setTimeout(() => target.scrollIntoView());
   }
 
-  form.addEventListener("input", apply);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(apply));
   addEventListener("hashchange", follow);
-  addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && event.target === search) {
-      search.value = "";
-      apply();
-      search.blur();
-    }
-    if (event.target.closest("input, select, textarea")) return;
-    if (event.key === "/") {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    } else if (event.key === "j") step(1);
-    else if (event.key === "k") step(-1);
-  });
-  apply();
+  listen(form, search, apply, step);
   follow();
 })();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,10 @@ class BenchmarkResults:
     degradation: tuple[DegradationRow, ...] = ()
     collapse: tuple[CollapseRow, ...] = ()
     costs: tuple[CostRow, ...] = ()
+
+    def excludes(self, answer: Answer) -> bool:
+        """Whether an edit has changed what an answer is about."""
+        return answer.item in self.excluded.get(answer.phase, {}).get(answer.task, ())
 
     def weighed(self, seed: int) -> BenchmarkResults:
         """The same with what the answers come to.
@@ -119,16 +124,17 @@ class Course:
             Parts(self.root / "tasks", TASKS).write("all", tasks)
             excluded = {
                 phase: {task: sorted(items) for task, items in by_task.items()}
-                for phase, by_task in self.excluded().items()
+                for phase, by_task in self._excluded.items()
             }
             write_json(self.root / "excluded.json", excluded)
 
-    def __call__(self, model: EditedModel | None, phase: str) -> bool:
-        """Run what a phase lacks, if a model is given; whether it lacked anything."""
-        missing = self._missing(phase)
-        if model is not None:
-            self._run(model, phase, None)
-        return bool(missing)
+    def lacks(self, phase: str) -> bool:
+        """Whether a task of a phase is still to be run."""
+        return bool(self._missing(phase))
+
+    def after(self, edited: EditedModel, phase: str) -> None:
+        """Run what a phase lacks."""
+        self._run(edited, phase, None)
 
     def results(self) -> BenchmarkResults:
         """All that was answered by now."""
@@ -136,15 +142,19 @@ class Course:
             answers=tuple(self._answers),
             tasks=tuple(benchmark.info for benchmark in self.benchmarks),
             timings=tuple(self._timings),
-            excluded=self.excluded(),
+            excluded=self._excluded,
         )
 
-    def excluded(self) -> dict[str, dict[str, frozenset[str]]]:
-        """Items whose answer the edits of a phase change."""
+    @cached_property
+    def _excluded(self) -> dict[str, dict[str, frozenset[str]]]:
+        """Items whose answer the edits of a phase change; known once the unedited model was run."""
         unedited = [answer for answer in self._answers if answer.phase == UNEDITED]
         found: dict[str, dict[str, frozenset[str]]] = {}
+        changed: set[tuple[str, str]] = set()
+        seen = 0
         for phase, requests in self.requests.items():
-            changed = changed_by(unedited, requests)
+            changed |= changed_by(unedited, requests[seen:])  # edits add up from phase to phase
+            seen = len(requests)
             tasks = {task for task, _ in changed}
             found[phase] = {
                 task: frozenset(item for owner, item in changed if owner == task) for task in tasks

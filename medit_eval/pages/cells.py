@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medit_eval.contenders import Contender
-from medit_eval.protocols import edits_of
+from medit_eval.numbers import interval, number
+from medit_eval.protocols import edits_of, is_plain
 from medit_eval.report import Report
 from medit_eval.summary import ALL, Row
 
@@ -69,16 +70,6 @@ def row_of(report: Report, phase: str, axis: str, metric: str, subset: str = ALL
     return next(rows, None)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number as tables show it; a dash for none."""
-    return "–" if value != value else f"{value:.{digits}f}"
-
-
-def interval(low: float, high: float, digits: int = 3) -> str:
-    """An interval as tables show it; nothing for none."""
-    return "" if low != low else f"{low:.{digits}f} – {high:.{digits}f}"
-
-
 def estimate(mean: float, low: float, high: float, n: int, unscorable: int) -> Cell:
     """A mean with its interval, and on how much it rests, in small print."""
     parts = (interval(low, high), f"n {n:,}, {unscorable:,} unscorable")
@@ -101,8 +92,3 @@ def runs_of(found: Sequence[Contender]) -> Iterator[tuple[str, Report]]:
     for contender in found:
         for order, report in contender.runs.items():
             yield contender.named(order), report
-
-
-def is_plain(phase: str) -> bool:
-    """Whether routing is as it is, and the memory holds what the protocol put there."""
-    return not phase.startswith("memory-")

@@ -10,7 +10,7 @@ from typing import Any
 
 from medit_eval.contenders import Contender
 from medit_eval.curves import AXES as SERIES
-from medit_eval.curves import Point
+from medit_eval.curves import Point, series_of
 from medit_eval.gaps import BOUNDS, gap_name
 from medit_eval.pages.cells import phases_of, row_of
 from medit_eval.pages.charts import (
@@ -289,10 +289,8 @@ def _over_edits(
     if not marks.marks:
         return None
     infos = {t.task: t for c in found for r in c.reports for t in r.benchmarks.tasks}
-    names = [axis for axis in SERIES if any(point.series == axis for point in points)]
-    names += [s for s in dict.fromkeys(point.series for point in points) if s not in names]
     drawn = []
-    for name in names:
+    for name in series_of(points):
         info = infos.get(name)
         texts = info is not None and info.kind == "perplexity"
         own = [point for point in points if point.series == name]

@@ -151,7 +151,7 @@ def _page(
     answers: Answers,
 ) -> str:
     style = asset("page.css") + asset("report.css", "medit_eval") + _palette()
-    script, library = asset("report.js", "medit_eval"), bundle()
+    script, library = asset("page.js") + asset("report.js", "medit_eval"), bundle()
     same, own = _settings(found)
     return (
         environment("medit_eval")

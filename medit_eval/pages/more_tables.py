@@ -8,7 +8,8 @@ from medit_eval.collapse import SAFETY
 from medit_eval.contenders import Contender
 from medit_eval.documents.report import is_headline
 from medit_eval.metrics import way_of
-from medit_eval.pages.cells import Cell, Table, interval, number, phase_name, runs_of, share, shown
+from medit_eval.numbers import interval, number
+from medit_eval.pages.cells import Cell, Table, phase_name, runs_of, share, shown
 
 
 def degradation_table(found: Sequence[Contender]) -> Table:

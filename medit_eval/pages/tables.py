@@ -7,16 +7,14 @@ from dataclasses import replace
 
 from medit_eval.contenders import Contender
 from medit_eval.curves import AXES as SERIES
-from medit_eval.curves import RETENTION, Point, curves
+from medit_eval.curves import RETENTION, Point, curves, series_of
 from medit_eval.gaps import EARLIER
 from medit_eval.metrics import way_of
+from medit_eval.numbers import interval, number
 from medit_eval.pages.cells import (
     Cell,
     Table,
     estimate,
-    interval,
-    is_plain,
-    number,
     phase_name,
     phases_of,
     row_of,
@@ -30,6 +28,7 @@ from medit_eval.pages.more_tables import (
     documents_table,
     unscorable_table,
 )
+from medit_eval.protocols import is_plain
 from medit_eval.report import Report
 from medit_eval.summary import ALL, HARMONIC, MEASURES, Row
 
@@ -198,8 +197,7 @@ def _memory(found: Sequence[Contender]) -> Table:
 
 
 def _curves(points: Sequence[Point]) -> Table:
-    series = [axis for axis in SERIES if any(p.series == axis for p in points)]
-    series += [s for s in dict.fromkeys(p.series for p in points) if s not in series]
+    series = series_of(points)
     cells = {(p.editor, p.edits, p.series): p for p in points}
     rows = []
     for editor in dict.fromkeys(p.editor for p in points):

@@ -1,8 +1,6 @@
-"use strict";
 // Charts and raw answers of a report. All text of the data reaches the page through the DOM as
 // text, never as markup.
 (() => {
-  const byId = (id) => document.getElementById(id);
   const read = (id) => JSON.parse(byId(id).textContent);
 
   // Charts: in the page's colours, drawn again where those change.
@@ -48,9 +46,6 @@
   const PAGE = 30;
   const [REACH, KEEP] = data.headline.map((place) => data.metrics[place][0]);
   const text = (place) => (place === null ? null : data.texts[place]);
-  // Accents, width and case do not matter in a search.
-  const fold = (value) => value.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
-
   function element(tag, className, ...inner) {
     const made = document.createElement(tag);
     if (className) made.className = className;
@@ -241,24 +236,6 @@
     target?.focus();
   }
 
-  form.addEventListener("input", apply);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(apply));
   byId("more").addEventListener("click", more);
-  addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && event.target === search) {
-      search.value = "";
-      apply();
-      search.blur();
-    }
-    if (event.target.closest("input, select, textarea")) return;
-    if (event.key === "/") {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    } else if (event.key === "j") step(1);
-    else if (event.key === "k") step(-1);
-  });
-  apply();
+  listen(form, search, apply, step);
 })();

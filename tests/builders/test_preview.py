@@ -6,7 +6,6 @@ import dataclasses
 import io
 import random
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from builders.preview import write_preview
 from builders.survey import sample, survey
@@ -320,28 +319,6 @@ def test_names_the_row_and_field_of_a_broken_record(tmp_path: Path) -> None:
 def test_refuses_a_limit_below_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one record"):
         write_preview(tmp_path, limit=0)
-
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium on the PATH (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture
