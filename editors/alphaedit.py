@@ -105,7 +105,7 @@ class AlphaEditedModel(LocatedModel):
         Near 0, the projection leaves an edit nothing to be written with.
         """
         spaces = cast(dict[int, NullSpace], self.precisions)
-        return {layer: spaces[layer].share(keys) for layer, keys in self.state.past.items()}
+        return {layer: spaces[layer].share(past) for layer, past in self.past().items()}
 
     def diagnostics(self) -> dict[str, float]:
         """`null_space_share` by layer."""

@@ -210,9 +210,18 @@ class EditedModel:
         with torch.no_grad():
             weight.add_(delta.to(weight.device, torch.promote_types(weight.dtype, torch.float32)))
 
-    def hook(self, module: nn.Module, hook: Hook) -> None:
-        """Run a forward hook on a module until the context is left."""
+    def hook(self, module: nn.Module, hook: Hook, *, shared: bool = False) -> None:
+        """Run a forward hook on a module until the context is left.
+
+        Args:
+            module: The module.
+            hook: The hook.
+            shared: Whether the hook knows of prompts that are read once for several answers; see
+                `Batch.read_in`. Otherwise none are.
+        """
         self._hooks.callback(module.register_forward_hook(hook).remove)
+        if not shared:
+            self._hooks.enter_context(self.lm.unshared())
 
     def rewrite(self, rewrite: Rewrite) -> None:
         """Put queries through a function before they are encoded, until the context is left."""

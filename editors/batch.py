@@ -40,6 +40,8 @@ class Batch:
         image_mask: Shape (B, T), True on image tokens.
         target_ids: Shape (B, L), the answers' tokens, 0 after their end.
         target_mask: Shape (B, L), True on the answers' tokens.
+        read_in: The batch in which the prompts were read already, and for each row its row there.
+            The inputs then hold the answers alone, but for the masks. None as a rule.
     """
 
     queries: tuple[Query, ...]
@@ -49,6 +51,7 @@ class Batch:
     image_mask: Tensor
     target_ids: Tensor
     target_mask: Tensor
+    read_in: tuple[Batch, Tensor] | None = None
 
     @property
     def length(self) -> int:
@@ -150,6 +153,37 @@ class Encoder:
             )
         return self._finish(queries, inputs, targets)
 
+    def continued(
+        self, batch: Batch, rows: Sequence[int], targets: Sequence[Sequence[int]]
+    ) -> Batch:
+        """Answers whose prompts a batch holds, to be read on from there.
+
+        The last token of an answer predicts nothing that counts, so it is not among the inputs.
+
+        Args:
+            batch: The prompts.
+            rows: For each answer, the row of its prompt.
+            targets: Token ids of the answers, at least one each.
+        """
+        where = torch.tensor(rows)
+        ids, answers = _padded(targets, batch.inputs["input_ids"].dtype)
+        nothing = torch.zeros_like(answers)
+        mask = batch.inputs["attention_mask"]
+        whole = torch.cat([mask[where], answers.to(mask.dtype)], dim=1)[:, :-1]
+        inputs = {"input_ids": ids[:, :-1], "attention_mask": whole}
+        if self.explicit_positions:
+            inputs["position_ids"] = (whole.cumsum(1) - 1)[:, batch.length :]
+        return Batch(
+            queries=tuple(batch.queries[row] for row in rows),
+            inputs=inputs,
+            prompt_end=batch.prompt_end,
+            prompt_mask=torch.cat([batch.prompt_mask[where], nothing], dim=1),
+            image_mask=torch.cat([batch.image_mask[where], nothing], dim=1),
+            target_ids=ids,
+            target_mask=answers,
+            read_in=(batch, where),
+        )
+
     def _with_pictures(self, queries: Sequence[Query], texts: list[str]) -> dict[str, Any]:
         processor = self.renderer.processor
         if processor is None:
@@ -177,13 +211,8 @@ class Encoder:
         self, queries: Sequence[Query], inputs: dict[str, Any], targets: Sequence[Sequence[int]]
     ) -> Batch:
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        rows, prompt_end = ids.shape
-        length = max((len(target) for target in targets), default=0)
-        target_ids = torch.zeros(rows, length, dtype=ids.dtype)
-        target_mask = torch.zeros(rows, length, dtype=torch.bool)
-        for row, target in enumerate(targets):
-            target_ids[row, : len(target)] = torch.tensor(target, dtype=ids.dtype)
-            target_mask[row, : len(target)] = True
+        prompt_end = ids.shape[1]
+        target_ids, target_mask = _padded(targets or [()] * len(ids), ids.dtype)
         appended = {"input_ids": target_ids, "attention_mask": target_mask.to(mask.dtype)}
         for name, value in inputs.items():
             # Token types and the like go on with zeros; a Q-former reads a text of its own.
@@ -215,3 +244,14 @@ class Encoder:
             return tuple(self.tokenizer(text, add_special_tokens=special)["input_ids"])
 
         return tokens
+
+
+def _padded(targets: Sequence[Sequence[int]], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Answers' tokens, 0 after their end, and where there are any, both of shape (B, L)."""
+    length = max(map(len, targets), default=0)
+    ids = torch.zeros(len(targets), length, dtype=dtype)
+    mask = torch.zeros(len(targets), length, dtype=torch.bool)
+    for row, target in enumerate(targets):
+        ids[row, : len(target)] = torch.tensor(target, dtype=dtype)
+        mask[row, : len(target)] = True
+    return ids, mask

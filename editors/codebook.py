@@ -20,7 +20,7 @@ from editors.base import EditedModel
 from editors.batch import Batch
 from editors.copies import Copies, FullCopies, LowRankCopies, by_rows, joined
 from editors.lm import LM
-from editors.prompts import Query
+from editors.prompts import PromptFormat, Query
 from editors.routing import Forced, Route, require_mode
 from editors.trace import traced
 from schemas.errors import InputError
@@ -156,6 +156,10 @@ def find_layer(lm: LM, layer: int | str | None) -> nn.Module:
     return found
 
 
+_KEPT_BYTES = 2**28
+"""Bytes of questions' keys that are kept, about."""
+
+
 class CodebookModel(EditedModel):
     """A model with a codebook at one layer; methods fill the codebook in `_edit`.
 
@@ -189,7 +193,8 @@ class CodebookModel(EditedModel):
         self._rank = rank
         self._forced: Forced | None = None
         self._decided: _Decision | None = None
-        self.hook(layer, self._answer)
+        self._kept: dict[tuple[PromptFormat, Query], Tensor] = {}
+        self.hook(layer, self._answer, shared=key == "prompt")
 
     # Diagnostics ----------------------------------------------------------------------------
 
@@ -198,7 +203,7 @@ class CodebookModel(EditedModel):
         book = self.state
         if book is None or not queries:
             return [Route(None)] * len(queries)
-        distance, index = book.nearest(self.keys(queries), self._measure)
+        distance, index = book.nearest(self._known(queries), self._measure)
         routes = []
         for d, i in zip(distance.tolist(), index.tolist(), strict=True):
             entry = book.entries[i]
@@ -207,6 +212,17 @@ class CodebookModel(EditedModel):
                 Route(entry.request_id if fires else None, entry.request_id, d, entry.radius)
             )
         return routes
+
+    def _known(self, queries: Sequence[Query]) -> Tensor:
+        """The keys of questions, kept from call to call: no entry changes what the layer reads."""
+        form = self.lm.renderer.format
+        new = [q for q in dict.fromkeys(queries) if (form, q) not in self._kept]
+        if sum(key.nbytes for key in self._kept.values()) > _KEPT_BYTES:
+            self._kept.clear()
+            new = list(dict.fromkeys(queries))
+        if new:
+            self._kept.update(zip(((form, q) for q in new), self.keys(new), strict=True))
+        return torch.stack([self._kept[form, query] for query in queries])
 
     def force(self, mode: Forced | None) -> None:
         """Let the nearest entry answer always ("on"), or none ever ("off"), until the next call.
@@ -317,6 +333,7 @@ class CodebookModel(EditedModel):
     @torch.no_grad()
     def _decide(self, batch: Batch, book: Codebook, x: Tensor) -> Tensor:
         """The entry that answers each row, or -1, shape (B,)."""
+        batch, rows = batch.read_in or (batch, None)
         decided = self._decided
         if decided is None or not decided.holds(batch, book, self._forced):
             keys = self._keys_of(batch, x).to(book.keys.device)
@@ -325,7 +342,7 @@ class CodebookModel(EditedModel):
                 index = index.where(distance <= book.radii()[index], -1)
             decided = _Decision(weakref.ref(batch), book, self._forced, index)
             self._decided = decided
-        return decided.index
+        return decided.index if rows is None else decided.index[rows.to(decided.index.device)]
 
     def _answer(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         book, batch = self.state, self.lm.current

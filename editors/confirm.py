@@ -26,6 +26,7 @@ word.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -55,11 +56,13 @@ class Claim:
         query: The question.
         text: The fact.
         others: The fact about stand-ins; none where it names no subject.
+        threshold: The support under which it is of no interest.
     """
 
     query: Query
     text: str
     others: tuple[str, ...]
+    threshold: float = -math.inf
 
 
 def behind(query: Query, text: str | None, template: str) -> Query:
@@ -93,7 +96,8 @@ class Reader:
 
         Of equal ones the first counts. The support of a claim is the least over its others, so
         reading more of them only lowers it: those that cannot be the greatest any more are not
-        read on, which spares much of the reading and changes nothing.
+        read on, and none is where all are under their thresholds, which spares most of the reading
+        and changes nothing else. A support under its threshold may therefore be too great.
 
         Args:
             claims: For each question its claims.
@@ -107,7 +111,7 @@ class Reader:
             further = [
                 (question, place)
                 for question, among in enumerate(claims)
-                if among
+                if any(b >= c.threshold for b, c in zip(bounds[question], among, strict=True))
                 and done[question][place := _greatest(bounds[question])] < len(among[place].others)
             ]
             if not further:

@@ -91,6 +91,7 @@ class LM:
         self.tokenizer: Any = tokenizer if tokenizer is not None else processor
         self.name = name or getattr(self.config, "name_or_path", "") or self.config.model_type
         self.current: Batch | None = None
+        self._sharing = True
         self.batch_size = batch_size
         if not getattr(self.tokenizer, "is_fast", False):
             raise InputError(f"{self.name} has no fast tokenizer, which finds subjects in prompts")
@@ -234,13 +235,20 @@ class LM:
 
     def forward(self, batch: Batch, keep: int = 0) -> Tensor:
         """The logits of the last `keep` columns, or of all if 0: shape (B, K, vocabulary)."""
-        with self._reading(batch):
-            inputs = self._on_device(batch.inputs)
-            model = self._reader(batch)
-            if "logits_to_keep" in inspect.signature(model.forward).parameters:
-                inputs["logits_to_keep"] = keep
-            logits = model(**inputs, use_cache=False).logits
-        return logits[:, -keep:] if keep else logits
+        return self._run(batch, keep=keep, use_cache=False)[0]
+
+    @contextmanager
+    def unshared(self) -> Iterator[None]:
+        """Read every answer together with its prompt while the context is open.
+
+        Otherwise a prompt is read once for all answers that are scored behind it, and hooks see the
+        prompts in one forward and the answers in another; see `Batch.read_in`.
+        """
+        before, self._sharing = self._sharing, False
+        try:
+            yield
+        finally:
+            self._sharing = before
 
     @torch.no_grad()
     def score(
@@ -267,14 +275,38 @@ class LM:
         Raises:
             InputError: If a query and its answer are longer than the model can read.
         """
-        pairs = [(query, list(ids)) for query, ids in zip(queries, targets, strict=True)]
-        for query, ids in pairs:
+        targets = [list(ids) for ids in targets]
+        for query, ids in zip(queries, targets, strict=True):
             self.require_fit(query, len(ids))
-        return self.in_batches(
-            pairs,
-            lambda chosen: self._score([q for q, _ in chosen], [ids for _, ids in chosen], top),
-            size=lambda p: (p[0].image is not None, self.prompt_tokens(p[0]), len(p[1])),
+        alone, shared = self._by_prompt(queries, targets)
+        found = self.in_batches(
+            alone,
+            lambda chosen: self._score(
+                [queries[i] for i in chosen], [targets[i] for i in chosen], top
+            ),
+            size=lambda i: (
+                queries[i].image is not None,
+                self.prompt_tokens(queries[i]),
+                len(targets[i]),
+            ),
         )
+        scored = dict(zip(alone, found, strict=True))
+        for places, several in zip(
+            shared,
+            self.in_batches(
+                shared,
+                lambda chosen: self._score_shared(
+                    [queries[among[0]] for among in chosen],
+                    [[targets[i] for i in among] for among in chosen],
+                    top,
+                ),
+                size=lambda among: (queries[among[0]].image is not None, len(targets[among[-1]])),
+                rows=len,
+            ),
+            strict=True,
+        ):
+            scored.update(zip(places, several, strict=True))
+        return [scored[i] for i in range(len(queries))]
 
     @torch.no_grad()
     def generate(
@@ -331,7 +363,7 @@ class LM:
         run: Callable[[list[Item]], Sequence[Result]],
         *,
         size: Callable[[Item], Any],
-        rows: int = 1,
+        rows: int | Callable[[Item], int] = 1,
     ) -> list[Result]:
         """Run items in batches of like size, and give results in the items' order.
 
@@ -343,19 +375,24 @@ class LM:
             size: Sort key; its first element must be equal within a batch.
             rows: Rows that each item makes.
         """
-        order = sorted(range(len(items)), key=lambda i: size(items[i]))
+        sizes = [size(item) for item in items]
+        weights = [rows(item) if callable(rows) else rows for item in items]
+        order = sorted(range(len(items)), key=sizes.__getitem__)
         results: dict[int, Result] = {}
         start = 0
         while start < len(order):
-            chosen = order[start : start + max(1, self.batch_size // rows)]
-            kind = size(items[chosen[0]])[0]
-            chosen = [i for i in chosen if size(items[i])[0] == kind]
+            chosen, filled = order[start : start + 1], weights[order[start]]
+            for i in order[start + 1 :]:
+                filled += weights[i]
+                if filled > self.batch_size or sizes[i][0] != sizes[chosen[0]][0]:
+                    break
+                chosen.append(i)
             try:
                 answers = run([items[i] for i in chosen])
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error) or len(chosen) == 1:
                     raise
-                self.batch_size = max(1, len(chosen) // 2) * rows
+                self.batch_size = sum(weights[i] for i in chosen[: len(chosen) // 2])
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue
@@ -367,20 +404,56 @@ class LM:
 
     def _score(self, queries: list[Query], targets: list[list[int]], top: int) -> list[Likelihood]:
         batch = self.encoder.encode(queries, targets)
-        length = batch.target_ids.shape[1]
-        logits = self.forward(batch, keep=length + 1)[:, :-1].float()
-        logprobs = logits.log_softmax(-1)
-        ids = batch.target_ids.to(logits.device)
-        own = logprobs.gather(-1, ids[..., None])[..., 0].cpu()
-        best = logits.topk(min(top, logits.shape[-1]), dim=-1).indices.cpu()
-        return [
-            Likelihood(
-                tuple(target),
-                tuple(own[row, : len(target)].tolist()),
-                tuple(map(tuple, best[row, : len(target)].tolist())),
-            )
-            for row, target in enumerate(targets)
-        ]
+        logits = self.forward(batch, keep=batch.target_ids.shape[1] + 1)[:, :-1]
+        return _likelihoods(logits, batch.target_ids, targets, top)
+
+    def _by_prompt(
+        self, queries: Sequence[Query], targets: Sequence[list[int]]
+    ) -> tuple[list[int], list[list[int]]]:
+        """Places of answers to be read with their prompt, and of those that share one.
+
+        Those that share one come in groups that fit into a batch, each from short to long.
+        """
+        groups: dict[Query, list[int]] = {}
+        for place, query in enumerate(queries):
+            groups.setdefault(query, []).append(place)
+        alone: list[int] = []
+        shared: list[list[int]] = []
+        for query, places in groups.items():
+            if len(places) == 1 or not self._shares(query):
+                alone += places
+                continue
+            places.sort(key=lambda place: len(targets[place]))
+            step = max(2, self.batch_size // 4)
+            shared += [places[i : i + step] for i in range(0, len(places), step)]
+        return alone, shared
+
+    def _shares(self, query: Query) -> bool:
+        """Whether answers behind a prompt can go on from what the model made of it.
+
+        Not where the model counts positions itself, as those that read pictures in sections, or
+        cannot read on without the picture.
+        """
+        takes = inspect.signature(self.model.forward).parameters.get("pixel_values")
+        reads_on = query.image is None or (takes is not None and takes.default is None)
+        return self._sharing and self.encoder.explicit_positions and reads_on
+
+    def _score_shared(
+        self, queries: list[Query], targets: list[list[list[int]]], top: int
+    ) -> list[list[Likelihood]]:
+        """Likelihoods of several answers per query, which is read once."""
+        rows = [row for row, several in enumerate(targets) for _ in several]
+        batch = self.encoder.encode(queries)
+        flat = [target for several in targets for target in several]
+        after = self.encoder.continued(batch, rows, flat)
+        logits, cache = self._run(batch, keep=1, use_cache=True)
+        logits = logits[rows]
+        if after.target_ids.shape[1] > 1:
+            cache.batch_select_indices(torch.tensor(rows, device=self.device))
+            more, _ = self._run(after, keep=0, past_key_values=cache)
+            logits = torch.cat([logits, more], dim=1)
+        found = iter(_likelihoods(logits, after.target_ids, flat, top))
+        return [[next(found) for _ in several] for several in targets]
 
     def _generate(
         self, queries: list[Query], max_new_tokens: int, stop: tuple[str, ...]
@@ -402,6 +475,17 @@ class LM:
             ids = ids[:, prompts.shape[1] :]
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [_until(text.lstrip(), stop) for text in texts]
+
+    def _run(self, batch: Batch, *, keep: int, **options: Any) -> tuple[Tensor, Any]:
+        """The logits of the last `keep` columns, or of all if 0, and the model's cache, if any."""
+        with self._reading(batch):
+            inputs = self._on_device(batch.inputs)
+            model = self._reader(batch)
+            if "logits_to_keep" in inspect.signature(model.forward).parameters:
+                inputs["logits_to_keep"] = keep
+            output = model(**inputs, **options)
+        logits = output.logits
+        return logits[:, -keep:] if keep else logits, getattr(output, "past_key_values", None)
 
     @contextmanager
     def _reading(self, batch: Batch) -> Iterator[None]:
@@ -439,6 +523,24 @@ class LM:
             if isinstance(value, int):
                 return value
         return None
+
+
+def _likelihoods(
+    logits: Tensor, target_ids: Tensor, targets: Sequence[list[int]], top: int
+) -> list[Likelihood]:
+    """What logits (B, L, vocabulary) make of the answers in (B, L), of which there are B."""
+    logits = logits.float()
+    ids = target_ids.to(logits.device)
+    own = logits.log_softmax(-1).gather(-1, ids[..., None])[..., 0].cpu()
+    best = logits.topk(min(top, logits.shape[-1]), dim=-1).indices.cpu()
+    return [
+        Likelihood(
+            tuple(target),
+            tuple(own[row, : len(target)].tolist()),
+            tuple(map(tuple, best[row, : len(target)].tolist())),
+        )
+        for row, target in enumerate(targets)
+    ]
 
 
 def _has_sectioned_positions(config: Any) -> bool:

@@ -27,7 +27,7 @@ from editors.lm import LM
 from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
 from editors.moments import Moment, second_moments
 from editors.presets import preset_for
-from editors.solve import Precision, remember, solve
+from editors.solve import Past, Precision, remember, solve
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
 from schemas.records import EditRequest
@@ -184,6 +184,7 @@ class LocatedModel(EditedModel):
         self.state: Memory = Memory()
         self._aiming = aiming
         self._prepared: _Prepared | None = None
+        self._past: dict[int, Past] = {}
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -231,7 +232,7 @@ class LocatedModel(EditedModel):
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         warn_of_contradictions(requests)
         layers = self.editor.layers
-        past = self.state.past if self.editor.remember else {}
+        past = self.past() if self.editor.remember else {}
         prepared = self._prepare()
         z = self._aiming(self, requests)
         places = [
@@ -252,7 +253,16 @@ class LocatedModel(EditedModel):
         if self.editor.remember:
             # Keys of the edited model, as in the released code of AlphaEdit.
             keys, _ = self._keys(places, layers)
-            self.state = Memory({i: remember(past.get(i), keys[i]) for i in layers})
+            precisions = prepared.precisions
+            self._past = {i: remember(past.get(i), keys[i], precisions[i]) for i in layers}
+            self.state = Memory({i: known.keys for i, known in self._past.items()})
+
+    def past(self) -> dict[int, Past]:
+        """What is remembered, by layer; worked out anew where the state was replaced."""
+        for layer, keys in self.state.past.items():
+            if layer not in self._past or self._past[layer].keys is not keys:
+                self._past[layer] = Past.of(keys, self.precisions[layer])
+        return {layer: self._past[layer] for layer in self.state.past}
 
     def _keys(
         self, places: Sequence[Place], layers: Sequence[int]

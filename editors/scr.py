@@ -247,8 +247,8 @@ class SCRModel(EditedModel):
     def routing(self, queries: Sequence[Query]) -> list[Route]:
         """The request whose fact answers each query; scores are great where a fact is near.
 
-        With `confirm="likelihood"` the score is how far the fact is borne out, and the threshold
-        the least; otherwise it is the retriever's score, without a threshold.
+        With `confirm="likelihood"` the score is how far the fact is borne out, or under the
+        threshold how far at most; otherwise it is the retriever's score, without a threshold.
         """
         return [decision.route for decision in self._decide(queries)]
 
@@ -377,23 +377,27 @@ class SCRModel(EditedModel):
     ) -> list[_Decision]:
         shown = [[c for c in found if c.open] for found in candidates]
         claims = [
-            [Claim(query, c.fact.text, self._others(c.fact)) for c in found]
+            [self._claim(query, c.fact) for c in found]
             for query, found in zip(queries, shown, strict=True)
         ]
         # Equal ones go to the fact that is nearer, which comes first.
         best = self._reader.best(claims)
         decisions: list[_Decision] = []
-        for query, found, among, place in zip(queries, candidates, shown, best, strict=True):
+        for found, open_, among, place in zip(candidates, shown, claims, best, strict=True):
             if place is None:
                 decisions.append(_decision(None, found))
                 continue
-            chosen, score = among[place[0]], place[1]
-            seen = query.image is not None and chosen.fact.picture is not None
-            threshold = self.editor.seen_threshold if seen else self.editor.threshold
+            chosen, score = open_[place[0]], place[1]
+            threshold = among[place[0]].threshold
             decision = _decision(chosen if score >= threshold else None, [chosen])
             route = replace(decision.route, score=score, threshold=threshold)
             decisions.append(replace(decision, route=route))
         return decisions
+
+    def _claim(self, query: Query, fact: Fact) -> Claim:
+        seen = query.image is not None and fact.picture is not None
+        threshold = self.editor.seen_threshold if seen else self.editor.threshold
+        return Claim(query, fact.text, self._others(fact), threshold)
 
     def _others(self, fact: Fact) -> tuple[str, ...]:
         """The fact about other subjects, of the memory where it holds any; none without subject."""

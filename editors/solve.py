@@ -31,7 +31,30 @@ class Precision(Protocol):
         ...
 
 
-def solve(keys: Tensor, residual: Tensor, past: Tensor | None, precision: Precision) -> Tensor:
+@dataclass(frozen=True)
+class Past:
+    """Keys that are remembered.
+
+    Attributes:
+        keys: K_p, shape (d, m), float64.
+        applied: M^-1 K_p, which every solve needs again, shape (d, m).
+    """
+
+    keys: Tensor
+    applied: Tensor
+
+    @classmethod
+    def of(cls, keys: Tensor, precision: Precision) -> Past:
+        """Keys and what the precision makes of them."""
+        keys = wide(keys)
+        return cls(keys, precision.apply(keys))
+
+    def to(self, device: torch.device) -> Past:
+        """The same on another device."""
+        return Past(self.keys.to(device), self.applied.to(device))
+
+
+def solve(keys: Tensor, residual: Tensor, past: Past | None, precision: Precision) -> Tensor:
     """The update that moves keys by residuals, and past keys not at all, at the least cost.
 
     Δ minimises |ΔK - R|^2 + |ΔK_p|^2 + tr(Δ M Δ^T), whose normal equations are
@@ -41,7 +64,7 @@ def solve(keys: Tensor, residual: Tensor, past: Tensor | None, precision: Precis
     Args:
         keys: K, shape (d, n).
         residual: R, shape (o, n).
-        past: K_p, shape (d, m), or None.
+        past: What is remembered, or None.
         precision: M^-1.
 
     Returns:
@@ -52,8 +75,10 @@ def solve(keys: Tensor, residual: Tensor, past: Tensor | None, precision: Precis
     """
     keys = wide(keys)
     residual = wide(residual).to(keys.device)  # with a device map, of another layer's device
-    a = keys if past is None else torch.cat([keys, past.to(keys)], dim=1)
-    s = precision.apply(a)
+    a, s = keys, precision.apply(keys)
+    if past is not None:
+        past = past.to(keys.device)
+        a, s = torch.cat([a, past.keys], dim=1), torch.cat([s, past.applied], dim=1)
     system = torch.eye(a.shape[1], dtype=a.dtype, device=a.device) + a.t() @ s
     factor, failed = torch.linalg.cholesky_ex((system + system.t()) / 2)
     # A Cholesky factor of NaN may pass for one.
@@ -62,18 +87,26 @@ def solve(keys: Tensor, residual: Tensor, past: Tensor | None, precision: Precis
     return residual @ torch.cholesky_solve(s.t().contiguous(), factor)[: keys.shape[1]]
 
 
-def remember(past: Tensor | None, keys: Tensor) -> Tensor:
+def remember(past: Past | None, keys: Tensor, precision: Precision) -> Past:
     """Keys with the same K K^T as all keys so far, never more than d of them.
 
     Args:
-        past: What was remembered, shape (d, m), or None.
+        past: What was remembered, or None.
         keys: What comes to it, shape (d, n).
+        precision: M^-1.
     """
-    both = wide(keys) if past is None else torch.cat([past, keys.to(past)], dim=1)
-    if both.shape[1] <= both.shape[0]:
+    new = Past.of(keys, precision)
+    if past is None:
+        both = new
+    else:
+        past = past.to(new.keys.device)
+        both = Past(
+            torch.cat([past.keys, new.keys], dim=1), torch.cat([past.applied, new.applied], dim=1)
+        )
+    if both.keys.shape[1] <= both.keys.shape[0]:
         return both
     # A^T = Q T, so A A^T = T^T T.
-    return torch.linalg.qr(both.t(), mode="r").R.t().contiguous()
+    return Past.of(torch.linalg.qr(both.keys.t(), mode="r").R.t().contiguous(), precision)
 
 
 @dataclass(frozen=True)
@@ -154,9 +187,10 @@ class NullSpace:
         used = self.used.to(keys.device)
         return keys - used @ (used.t() @ keys)
 
-    def share(self, keys: Tensor) -> float:
+    def share(self, past: Past) -> float:
         """|P K|^2 / |K|^2: how much of the keys' energy lies in the null space."""
-        return float(self.project(keys).square().sum() / wide(keys).square().sum())
+        # P is a projection, so |P K|^2 = tr(K^T P K).
+        return float(self.weight * (past.keys * past.applied).sum() / past.keys.square().sum())
 
 
 def wide(tensor: Tensor) -> Tensor:

@@ -97,7 +97,9 @@ def study(
     if unused:
         raise InputError(f"options are given for {', '.join(sorted(unused))}, not in this study")
     calls = [
-        (job, {**given, "editor_options": hyperparameters.get(job.editor) or None}) for job in jobs
+        (job, {**given, "editor_options": hyperparameters.get(job.editor) or None})
+        # All editors on one order first: what breaks off later can be compared so far.
+        for job in sorted(jobs, key=lambda job: job.order)
     ]
     workers = min(workers, len(calls))
     # One worker shows every run's own progress; several would write over each other.

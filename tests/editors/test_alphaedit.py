@@ -13,7 +13,7 @@ from editors.lookup import place, read
 from editors.memit import MEMIT
 from editors.moments import Moment, second_moments
 from editors.prompts import Query
-from editors.solve import NullSpace, solve
+from editors.solve import NullSpace, Past, solve
 from schemas.errors import InputError
 from schemas.records import EditRequest
 from tests.editors.facts import ANN, FACTS, FLAG, FRANCE, OTHER_FLAG, TEXTS, corpus, exact
@@ -78,7 +78,8 @@ def test_the_small_system_is_the_large_one() -> None:
     p = torch.eye(30).double() - space.used @ space.used.t()
     full = p @ (keys @ keys.t() + past @ past.t()) + 0.7 * torch.eye(30).double()
     large = torch.linalg.solve(full, p @ keys @ residual.t()).t()
-    torch.testing.assert_close(solve(keys, residual, past, space), large, rtol=1e-9, atol=1e-11)
+    small = solve(keys, residual, Past.of(past, space), space)
+    torch.testing.assert_close(small, large, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

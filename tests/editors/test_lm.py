@@ -197,3 +197,41 @@ def test_pickles_and_missing_models_are_refused(tmp_path: Path) -> None:
         LM.load(tmp_path)
     with pytest.raises(InputError, match="cannot be loaded"):
         LM.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pictured", [False, True])
+def test_a_prompt_read_once_for_several_answers_gives_the_same(family: str, pictured: bool) -> None:
+    if pictured and family not in VISION:
+        pytest.skip("reads no pictures")
+    lm = tiny(family)
+    first, second = (
+        Query(q.prompt, make_image(i) if pictured else None) for i, q in enumerate((SHORT, LONG))
+    )
+    asked = [first, second, first, SHORT, second, first]
+    answers = ["Paris", "Rome or so", "Rome", "Paris", "Paris, France and Rome", "a"]
+    together = lm.score(asked, answers, top=3)
+    with lm.unshared():
+        apart = lm.score(asked, answers, top=3)
+    for one, other in zip(together, apart, strict=True):
+        assert one.ids == other.ids
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+        assert len(one.top) == len(other.top)
+
+
+def test_prompts_shared_by_several_answers_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("gpt2")
+    read: list[int] = []
+    model = lm.model.forward
+
+    def counted(input_ids: torch.Tensor, **options: Any) -> Any:
+        read.append(input_ids.numel())
+        return model(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(lm.model, "forward", counted)
+    lm.score([LONG] * 20, [f"{n} of Rome" for n in range(20)])
+    shared = sum(read)
+    read.clear()
+    with lm.unshared():
+        lm.score([LONG] * 20, [f"{n} of Rome" for n in range(20)])
+    assert shared < sum(read) / 2

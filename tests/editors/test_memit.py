@@ -17,7 +17,7 @@ from editors.memit import MEMIT
 from editors.moments import Moment, second_moments
 from editors.presets import PAPER, kind_of, preset_for
 from editors.prompts import Query
-from editors.solve import MomentPrecision, remember, solve
+from editors.solve import MomentPrecision, Past, remember, solve
 from schemas.errors import InputError
 from schemas.records import EditRequest
 from tests.editors.facts import ANN, FACTS, FLAG, FRANCE, OTHER_FLAG, corpus, exact
@@ -92,7 +92,8 @@ def random_problem(
 
 def test_the_solve_meets_its_normal_equations() -> None:
     keys, residual, past, moment = random_problem()
-    delta = solve(keys, residual, past, MomentPrecision.of(moment, 3.0))
+    precision = MomentPrecision.of(moment, 3.0)
+    delta = solve(keys, residual, Past.of(past, precision), precision)
     normal = 3.0 * moment.matrix.double() + keys @ keys.t() + past @ past.t()
     torch.testing.assert_close(delta @ normal, residual @ keys.t(), rtol=1e-9, atol=1e-9)
 
@@ -109,14 +110,16 @@ def test_a_singular_moment_leaves_unused_directions_free() -> None:
 def test_what_is_remembered_stays_as_small_as_the_keys_are_wide() -> None:
     generator = torch.Generator().manual_seed(1)
     every = [torch.randn(6, 4, generator=generator).double() for _ in range(5)]
+    precision = MomentPrecision.of(Moment(torch.eye(6), 1), 2.0)
     past = None
     for keys in every:
-        past = remember(past, keys)
-        assert past.shape[1] <= 8
+        past = remember(past, keys, precision)
+        assert past.keys.shape[1] <= 8
+        torch.testing.assert_close(past.applied, past.keys / 2)
     assert past is not None
-    assert past.shape == (6, 6)
+    assert past.keys.shape == (6, 6)
     whole = torch.cat(every, dim=1)
-    torch.testing.assert_close(past @ past.t(), whole @ whole.t())
+    torch.testing.assert_close(past.keys @ past.keys.t(), whole @ whole.t())
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:
