@@ -176,10 +176,10 @@ class _Objective:
         places = [where for aim in aims for where in (*aim.places, aim.divergence)]
         answers = [ids for aim in aims for ids in (*[aim.target_ids] * len(aim.places), ())]
         batch = lm.encoder.encode([where.query for where in places], answers)
-        self._tail = Tail(lm, batch, descent.layer)
         per_aim = len(aims[0].places) + 1
         self._rows = torch.arange(len(places))
         self._columns = columns(batch, places)
+        self._tail = Tail(lm, batch, descent.layer, int(self._columns.min()))
         self._owner = self._rows // per_aim
         self.hidden = at(self._tail.hidden, self._columns)[::per_aim]
         # Every token of every answer is a position: that of the logits which predict it.
