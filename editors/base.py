@@ -22,8 +22,10 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from editors.lm import LM, Likelihood
+from editors.likelihood import Likelihood
+from editors.lm import LM
 from editors.prompts import Query
+from editors.reading import Reply, replies_apart
 from editors.saving import Saved, read, write
 from schemas.errors import InputError
 from schemas.records import EditRequest
@@ -240,6 +242,23 @@ class EditedModel:
     ) -> list[str]:
         """What the edited model answers greedily; see `LM.generate`."""
         return self.lm.generate(self.rewritten(queries), max_new_tokens=max_new_tokens, stop=stop)
+
+    def reply(
+        self,
+        queries: Sequence[Query],
+        answers: Sequence[Sequence[str | None]],
+        *,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = ("\n",),
+        top: int = 10,
+    ) -> list[Reply]:
+        """Free answers and likelihoods of answers; see `LM.reply`."""
+        kind = type(self)
+        if kind.score is not EditedModel.score or kind.generate is not EditedModel.generate:
+            return replies_apart(self, queries, answers, max_new_tokens, stop, top)
+        return self.lm.reply(
+            self.rewritten(queries), answers, max_new_tokens=max_new_tokens, stop=stop, top=top
+        )
 
     def rooms(self, queries: Sequence[Query]) -> list[int | None]:
         """Tokens that fit behind each query as the edited model reads it; see `LM.rooms`."""

@@ -165,22 +165,47 @@ class Encoder:
             rows: For each answer, the row of its prompt.
             targets: Token ids of the answers, at least one each.
         """
-        where = torch.tensor(rows)
         ids, answers = _padded(targets, batch.inputs["input_ids"].dtype)
-        nothing = torch.zeros_like(answers)
-        mask = batch.inputs["attention_mask"]
-        whole = torch.cat([mask[where], answers.to(mask.dtype)], dim=1)[:, :-1]
-        inputs = {"input_ids": ids[:, :-1], "attention_mask": whole}
+        return self._read_on(batch, rows, ids[:, :-1], answers[:, :-1], ids, answers)
+
+    def following(self, batch: Batch, rows: Sequence[int], tokens: Sequence[int], at: int) -> Batch:
+        """One more token behind each of some prompts of a batch, and behind those before it.
+
+        Args:
+            batch: The prompts.
+            rows: The rows of the prompts.
+            tokens: The tokens' ids.
+            at: How many tokens have followed each prompt already.
+        """
+        ids = torch.tensor(tokens, dtype=batch.inputs["input_ids"].dtype)[:, None]
+        mask = torch.ones(len(rows), at + 1, dtype=torch.bool)
+        none = torch.zeros(len(rows), 0)
+        return self._read_on(batch, rows, ids, mask, none.to(ids.dtype), none.bool())
+
+    def _read_on(
+        self,
+        batch: Batch,
+        rows: Sequence[int],
+        ids: Tensor,
+        mask: Tensor,
+        target_ids: Tensor,
+        target_mask: Tensor,
+    ) -> Batch:
+        """The last columns of what follows prompts, given all columns' mask."""
+        where, before = torch.tensor(rows), batch.inputs["attention_mask"]
+        whole = torch.cat([before[where], mask.to(before.dtype)], dim=1)
+        inputs = {"input_ids": ids, "attention_mask": whole}
         if self.explicit_positions:
-            inputs["position_ids"] = (whole.cumsum(1) - 1)[:, batch.length :]
+            inputs["position_ids"] = (whole.cumsum(1) - 1)[:, whole.shape[1] - ids.shape[1] :]
+        nothing = torch.zeros_like(mask)
         return Batch(
             queries=tuple(batch.queries[row] for row in rows),
             inputs=inputs,
             prompt_end=batch.prompt_end,
             prompt_mask=torch.cat([batch.prompt_mask[where], nothing], dim=1),
             image_mask=torch.cat([batch.image_mask[where], nothing], dim=1),
-            target_ids=ids,
-            target_mask=answers,
+            target_ids=target_ids,
+            target_mask=target_mask,
             read_in=(batch, where),
         )
 

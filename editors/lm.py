@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,16 @@ from transformers import PreTrainedModel
 from editors.anatomy import Anatomy
 from editors.batch import Batch, Encoder
 from editors.digest import weights_digest
+from editors.likelihood import Likelihood, likelihoods
 from editors.prompts import PromptFormat, Query, Renderer
+from editors.reading import (
+    Reply,
+    greedy,
+    is_plain,
+    likelihoods_behind,
+    read_prompts,
+    replies_apart,
+)
 from schemas.errors import InputError
 
 Item = TypeVar("Item")
@@ -25,31 +33,6 @@ Result = TypeVar("Result")
 
 DEFAULT_BATCH = 64
 """Rows of a batch where nobody says otherwise; halved whenever memory runs out."""
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """How a model scores one answer, token by token, with the answer itself as context.
-
-    Attributes:
-        ids: The answer's n tokens.
-        logprobs: Their n natural log-probabilities.
-        top: For each, the ids of the k most probable tokens in order, shape (n, k).
-    """
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    top: tuple[tuple[int, ...], ...]
-
-    @property
-    def total(self) -> float:
-        """Log-probability of the whole answer."""
-        return sum(self.logprobs)
-
-    @property
-    def mean(self) -> float:
-        """Mean log-probability of a token."""
-        return self.total / len(self.ids)
 
 
 class LM:
@@ -235,7 +218,24 @@ class LM:
 
     def forward(self, batch: Batch, keep: int = 0) -> Tensor:
         """The logits of the last `keep` columns, or of all if 0: shape (B, K, vocabulary)."""
-        return self._run(batch, keep=keep, use_cache=False)[0]
+        return self.run(batch, keep=keep, use_cache=False)[0]
+
+    def run(self, batch: Batch, *, keep: int, **options: Any) -> tuple[Tensor, Any]:
+        """The logits of the last `keep` columns, or of all if 0, and the model's cache, if any.
+
+        Args:
+            batch: What it reads.
+            keep: How many columns.
+            options: Further arguments of the model's forward.
+        """
+        with self._reading(batch):
+            inputs = self._on_device(batch.inputs)
+            model = self._reader(batch)
+            if "logits_to_keep" in inspect.signature(model.forward).parameters:
+                inputs["logits_to_keep"] = keep
+            output = model(**inputs, **options)
+        logits = output.logits
+        return logits[:, -keep:] if keep else logits, getattr(output, "past_key_values", None)
 
     @contextmanager
     def unshared(self) -> Iterator[None]:
@@ -260,10 +260,7 @@ class LM:
             InputError: If a query and its answer are longer than the model can read, or an answer
                 is empty.
         """
-        for query, answer in zip(queries, answers, strict=True):
-            if not answer.strip():
-                raise InputError(f"the answer to {query.prompt!r} is empty")
-        ids = [self.encoder.target_ids(q, a) for q, a in zip(queries, answers, strict=True)]
+        ids = [self._require_answer(q, a) for q, a in zip(queries, answers, strict=True)]
         return self.score_tokens(queries, ids, top=top)
 
     @torch.no_grad()
@@ -323,6 +320,59 @@ class LM:
             list(queries),
             lambda chosen: self._generate(chosen, max_new_tokens, tuple(stop)),
             size=lambda query: (query.image is not None, self.prompt_tokens(query)),
+        )
+
+    @torch.no_grad()
+    def reply(
+        self,
+        queries: Sequence[Query],
+        answers: Sequence[Sequence[str | None]],
+        *,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = ("\n",),
+        top: int = 10,
+    ) -> list[Reply]:
+        """Free answers as of `generate`, and likelihoods of answers as of `score`, in one reading.
+
+        Args:
+            queries: The queries.
+            answers: For each query the answers to score; None stands for its free answer.
+            max_new_tokens: Length of a free answer at most.
+            stop: What ends a free answer.
+            top: How many of the most probable tokens are kept.
+
+        Raises:
+            InputError: If a query and its answers are longer than the model can read, or a given
+                answer is empty.
+        """
+        if not all(map(self._shares, queries)) or not is_plain(self.model.generation_config):
+            return replies_apart(self, queries, answers, max_new_tokens, stop, top)
+        for query, given in zip(queries, answers, strict=True):
+            self.require_fit(query, max_new_tokens)
+            for answer in given:
+                if answer is not None:
+                    self._require_answer(query, answer)
+
+        def run(chosen: list[tuple[Query, Sequence[str | None]]]) -> list[Reply]:
+            prompts = read_prompts(self, [query for query, _ in chosen])
+            written = greedy(self, prompts, max_new_tokens, tuple(stop))
+            texts = [_until(text, tuple(stop)) for text in written]
+            targets = []
+            for (query, given), text in zip(chosen, texts, strict=True):
+                wanted = [text if answer is None else answer for answer in given]
+                targets.append([self._require_answer(query, a) if a else [] for a in wanted])
+            found = likelihoods_behind(
+                self, prompts, [[t for t in some if t] for some in targets], top
+            )
+            replies = []
+            for text, some, scored in zip(texts, targets, map(iter, found), strict=True):
+                replies.append(Reply(text, tuple(next(scored) if t else None for t in some)))
+            return replies
+
+        return self.in_batches(
+            list(zip(queries, answers, strict=True)),
+            run,
+            size=lambda item: (item[0].image is not None, self.prompt_tokens(item[0])),
         )
 
     def encode(self, queries: Sequence[Query], answers: Sequence[str] = ()) -> Batch:
@@ -400,12 +450,20 @@ class LM:
             start += len(chosen)
         return [results[i] for i in range(len(items))]
 
+    def _require_answer(self, query: Query, answer: str) -> list[int]:
+        """The tokens of an answer that is there and fits behind its query."""
+        if not answer.strip():
+            raise InputError(f"the answer to {query.prompt!r} is empty")
+        ids = self.encoder.target_ids(query, answer)
+        self.require_fit(query, len(ids))
+        return ids
+
     # The parts of it ----------------------------------------------------------------------
 
     def _score(self, queries: list[Query], targets: list[list[int]], top: int) -> list[Likelihood]:
         batch = self.encoder.encode(queries, targets)
         logits = self.forward(batch, keep=batch.target_ids.shape[1] + 1)[:, :-1]
-        return _likelihoods(logits, batch.target_ids, targets, top)
+        return likelihoods(logits, batch.target_ids, targets, top)
 
     def _by_prompt(
         self, queries: Sequence[Query], targets: Sequence[list[int]]
@@ -442,22 +500,14 @@ class LM:
         self, queries: list[Query], targets: list[list[list[int]]], top: int
     ) -> list[list[Likelihood]]:
         """Likelihoods of several answers per query, which is read once."""
-        rows = [row for row, several in enumerate(targets) for _ in several]
-        batch = self.encoder.encode(queries)
-        flat = [target for several in targets for target in several]
-        after = self.encoder.continued(batch, rows, flat)
-        logits, cache = self._run(batch, keep=1, use_cache=True)
-        logits = logits[rows]
-        if after.target_ids.shape[1] > 1:
-            cache.batch_select_indices(torch.tensor(rows, device=self.device))
-            more, _ = self._run(after, keep=0, past_key_values=cache)
-            logits = torch.cat([logits, more], dim=1)
-        found = iter(_likelihoods(logits, after.target_ids, flat, top))
-        return [[next(found) for _ in several] for several in targets]
+        return likelihoods_behind(self, read_prompts(self, queries), targets, top)
 
     def _generate(
         self, queries: list[Query], max_new_tokens: int, stop: tuple[str, ...]
     ) -> list[str]:
+        if self._shares(queries[0]) and is_plain(self.model.generation_config):
+            prompts = read_prompts(self, queries)
+            return [_until(t, stop) for t in greedy(self, prompts, max_new_tokens, stop)]
         batch = self.encoder.encode(queries)
         inputs = self._on_device(batch.inputs)
         inputs.pop("position_ids", None)  # generation counts them itself as it goes on
@@ -474,18 +524,7 @@ class LM:
         if ids.shape[1] > prompts.shape[1] and torch.equal(ids[:, : prompts.shape[1]], prompts):
             ids = ids[:, prompts.shape[1] :]
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [_until(text.lstrip(), stop) for text in texts]
-
-    def _run(self, batch: Batch, *, keep: int, **options: Any) -> tuple[Tensor, Any]:
-        """The logits of the last `keep` columns, or of all if 0, and the model's cache, if any."""
-        with self._reading(batch):
-            inputs = self._on_device(batch.inputs)
-            model = self._reader(batch)
-            if "logits_to_keep" in inspect.signature(model.forward).parameters:
-                inputs["logits_to_keep"] = keep
-            output = model(**inputs, **options)
-        logits = output.logits
-        return logits[:, -keep:] if keep else logits, getattr(output, "past_key_values", None)
+        return [_until(text, stop) for text in texts]
 
     @contextmanager
     def _reading(self, batch: Batch) -> Iterator[None]:
@@ -525,24 +564,6 @@ class LM:
         return None
 
 
-def _likelihoods(
-    logits: Tensor, target_ids: Tensor, targets: Sequence[list[int]], top: int
-) -> list[Likelihood]:
-    """What logits (B, L, vocabulary) make of the answers in (B, L), of which there are B."""
-    logits = logits.float()
-    ids = target_ids.to(logits.device)
-    own = logits.log_softmax(-1).gather(-1, ids[..., None])[..., 0].cpu()
-    best = logits.topk(min(top, logits.shape[-1]), dim=-1).indices.cpu()
-    return [
-        Likelihood(
-            tuple(target),
-            tuple(own[row, : len(target)].tolist()),
-            tuple(map(tuple, best[row, : len(target)].tolist())),
-        )
-        for row, target in enumerate(targets)
-    ]
-
-
 def _has_sectioned_positions(config: Any) -> bool:
     """Whether positions are not one number per token but one per axis of a picture."""
     parameters = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
@@ -559,5 +580,6 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _until(text: str, stop: tuple[str, ...]) -> str:
     """The text up to the first of the `stop` strings."""
+    text = text.lstrip()
     ends = [text.find(mark) for mark in stop if mark in text]
     return text[: min(ends)].rstrip() if ends else text.rstrip()

@@ -7,7 +7,6 @@ tokens before those that are changed: no token looks ahead, so their keys and va
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from editors.base import EditError
 from editors.batch import Batch
 from editors.lm import LM
+from editors.reading import copied
 from editors.trace import first, forwarding, with_first
 
 
@@ -173,9 +173,7 @@ class _Cut:
 
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments of one call; it gets a cache of its own, for it adds to it."""
-        cache = copy.copy(self.cache)
-        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
-        return (), {**self.kwargs, "past_key_values": cache}
+        return (), {**self.kwargs, "past_key_values": copied(self.cache)}
 
 
 def _named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from editors.lm import Likelihood
+from editors.likelihood import Likelihood
 from editors.prompts import Query
+from editors.reading import Reply
 from medit_eval.predictions import Baseline, Output
 from medit_eval.questions import Question
 from schemas.errors import InputError
@@ -41,6 +42,18 @@ class Answering(Protocol):
         """Likelihoods of given answers."""
         ...
 
+    def reply(
+        self,
+        queries: Sequence[Query],
+        answers: Sequence[Sequence[str | None]],
+        *,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = ("\n",),
+        top: int = 10,
+    ) -> list[Reply]:
+        """Free answers, and likelihoods of answers; None stands for the free one."""
+        ...
+
     def rooms(self, queries: Sequence[Query]) -> list[int | None]:
         """Tokens that fit behind each query, or None where nobody knows."""
         ...
@@ -70,17 +83,7 @@ def ask(model: Answering, questions: Sequence[Question], settings: Settings) -> 
     unique = {question.digest: question for question in questions}
     outputs = _written(model, [q for q in unique.values() if q.length is not None])
     asked = [question for question in unique.values() if question.length is None]
-    texts = _generated(model, [q.query for q in asked], settings.max_new_tokens, ("\n",))
-    pairs: dict[tuple[Query, str], Likelihood | InputError] = {}
-    if settings.likelihood:
-        wanted = [
-            (question.query, answer)
-            for question, text in zip(asked, texts, strict=True)
-            if not isinstance(text, InputError)
-            for answer in (_answer(question, text), question.rival)
-            if answer
-        ]
-        pairs = _once(wanted, lambda some: _scored(model, some, settings.top))
+    texts, pairs = _replies(model, asked, settings)
     long = [question for question in asked if question.continued]
     continued = dict(
         zip(
@@ -90,8 +93,10 @@ def ask(model: Answering, questions: Sequence[Question], settings: Settings) -> 
         )
     )
     outputs |= {
-        question.digest: _output(question, text, pairs, continued.get(question.digest))
-        for question, text in zip(asked, texts, strict=True)
+        question.digest: _output(
+            question, texts[question.query], pairs, continued.get(question.digest)
+        )
+        for question in asked
     }
     return [outputs[question.digest] for question in questions]
 
@@ -122,6 +127,52 @@ def _written(model: Answering, questions: Sequence[Question]) -> dict[str, Basel
     return outputs
 
 
+Pairs = dict[tuple[Query, str], Likelihood | InputError]
+"""Likelihoods by question and answer."""
+
+
+def _replies(
+    model: Answering, questions: Sequence[Question], settings: Settings
+) -> tuple[dict[Query, str | InputError], Pairs]:
+    """Free answers, and the likelihoods of the answers that are wanted, in one reading."""
+    wanted: dict[Query, dict[str | None, None]] = {}
+    for question in questions:
+        own = wanted.setdefault(question.query, {})
+        if settings.likelihood:
+            own |= {answer: None for answer in (question.answer,) if answer != ""}
+            own |= {answer: None for answer in (question.rival,) if answer}
+    texts: dict[Query, str | InputError] = {}
+    pairs: Pairs = {}
+    asked = [(query, tuple(answers)) for query, answers in wanted.items()]
+    for (query, answers), reply in zip(
+        asked, _guarded(asked, lambda some: _replied(model, some, settings)), strict=True
+    ):
+        if isinstance(reply, Reply):
+            texts[query] = reply.text
+            given = (reply.text if answer is None else answer for answer in answers)
+            found = zip(given, reply.likelihoods, strict=True)
+            pairs |= {(query, answer): one for answer, one in found if one is not None}
+            continue
+        # Something about it cannot be read; the rest of it still can.
+        (text,) = _generated(model, [query], settings.max_new_tokens, ("\n",))
+        texts[query] = text
+        if not isinstance(text, InputError):
+            apart = [(query, a) for a in (text if a is None else a for a in answers) if a]
+            pairs |= _once(apart, lambda some: _scored(model, some, settings.top))
+    return texts, pairs
+
+
+def _replied(
+    model: Answering, asked: Sequence[tuple[Query, tuple[str | None, ...]]], settings: Settings
+) -> list[Reply]:
+    return model.reply(
+        [query for query, _ in asked],
+        [answers for _, answers in asked],
+        max_new_tokens=settings.max_new_tokens,
+        top=settings.top,
+    )
+
+
 def _answer(question: Question, generation: str) -> str:
     return question.answer if question.answer is not None else generation
 
@@ -129,7 +180,7 @@ def _answer(question: Question, generation: str) -> str:
 def _output(
     question: Question,
     text: str | InputError,
-    pairs: dict[tuple[Query, str], Likelihood | InputError],
+    pairs: Pairs,
     continuation: str | InputError | None,
 ) -> Baseline:
     if isinstance(text, InputError):

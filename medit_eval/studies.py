@@ -160,6 +160,7 @@ def _opened(
     """What one worker does with runs."""
     if workers > 1:
         _share_cores(workers)
+        _hide_bars()
 
     def work(call: Call, tick: Tick) -> Outcome:
         job, arguments = call
@@ -190,3 +191,10 @@ def _share_cores(workers: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def _hide_bars() -> None:
+    """Keep several processes from writing bars over each other."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()

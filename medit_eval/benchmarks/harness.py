@@ -19,7 +19,8 @@ from lm_eval.api import model as harness
 from lm_eval.api.instance import Instance
 
 from editors.base import EditedModel
-from editors.lm import LM, Likelihood
+from editors.likelihood import Likelihood
+from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Routed
 from medit_eval.benchmarks.leaf import Leaf

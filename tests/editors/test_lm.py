@@ -62,7 +62,7 @@ def test_likelihoods_are_those_of_the_plain_text(family: str) -> None:
     assert found.mean == pytest.approx(found.total / n)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2_5_vl"])
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("blip2", "instructblip")])
 def test_generation_is_the_repeated_best_token(family: str) -> None:
     lm = tiny(family)
     ids = lm.tokenizer(LONG.prompt, return_tensors="pt")["input_ids"]
@@ -235,3 +235,68 @@ def test_prompts_shared_by_several_answers_are_read_once(monkeypatch: pytest.Mon
     with lm.unshared():
         lm.score([LONG] * 20, [f"{n} of Rome" for n in range(20)])
     assert shared < sum(read) / 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pictured", [False, True])
+def test_a_reply_is_what_is_written_and_scored_apart(family: str, pictured: bool) -> None:
+    if pictured and family not in VISION:
+        pytest.skip("reads no pictures")
+    lm = tiny(family)
+    queries = [
+        Query(q.prompt, make_image(i) if pictured else None) for i, q in enumerate((SHORT, LONG))
+    ]
+    answers = [["Paris", None], [None, "Rome or so", "Rome"]]
+    together = lm.reply(queries, answers, max_new_tokens=5, top=3)
+    with lm.unshared():
+        apart = lm.reply(queries, answers, max_new_tokens=5, top=3)
+    for one, other in zip(together, apart, strict=True):
+        assert one.text == other.text
+        for mine, theirs in zip(one.likelihoods, other.likelihoods, strict=True):
+            assert mine is not None
+            assert theirs is not None
+            assert mine.ids == theirs.ids
+            assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def test_answers_leave_the_batch_where_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny("llama")
+    queries = [SHORT, LONG, Query("What")]
+    free = lm.generate(queries, max_new_tokens=12, stop=())
+    mark = free[0][2]
+    read: list[int] = []
+    run = LM.run
+
+    def counted(self: LM, batch: Any, **options: Any) -> Any:
+        read.append(len(batch.queries))
+        return run(self, batch, **options)
+
+    monkeypatch.setattr(LM, "run", counted)
+    cut = lm.generate(queries, max_new_tokens=12, stop=(mark,))
+    assert cut == [text.split(mark)[0].rstrip() for text in free]
+    assert read[0] == 3
+    assert read == sorted(read, reverse=True)
+    assert read[-1] < 3
+
+
+def test_a_model_with_rules_for_decoding_keeps_to_them() -> None:
+    lm = tiny("gpt2")
+    plain = lm.generate([LONG], max_new_tokens=12, stop=())
+    lm.model.generation_config.repetition_penalty = 50.0
+    assert lm.generate([LONG], max_new_tokens=12, stop=()) != plain
+    with lm.unshared():
+        penalised = lm.generate([LONG], max_new_tokens=12, stop=())
+    assert lm.generate([LONG], max_new_tokens=12, stop=()) == penalised
+    (reply,) = lm.reply([LONG], [[None]], max_new_tokens=12, stop=())
+    assert reply.text == penalised[0]
+
+
+def test_an_empty_answer_has_no_likelihood_and_a_blank_one_is_refused() -> None:
+    lm = tiny("gpt2")
+    (first,) = lm.generate([SHORT], max_new_tokens=1, stop=())
+    (reply,) = lm.reply([SHORT], [["Paris", None]], max_new_tokens=1, stop=(first[:1],))
+    assert reply.text == ""
+    assert reply.likelihoods[0] is not None
+    assert reply.likelihoods[1] is None
+    with pytest.raises(InputError, match="is empty"):
+        lm.reply([SHORT], [[" "]])

@@ -9,7 +9,8 @@ import pytest
 
 from editors.base import Editor
 from editors.confirm import Claim, Reader
-from editors.lm import LM, Likelihood
+from editors.likelihood import Likelihood
+from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Routed
 from editors.scr import SCR, SCRModel, statement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,20 +129,27 @@ def test_aliases_of_the_new_answer_are_accepted(lm: LM, tmp_path: Path) -> None:
     assert report.raw[3].answers == ("Italy",)
 
 
+def _noting(
+    method: Callable[..., Any],
+    noted: list[str],
+    what: Callable[[LM, Query], str] = lambda _, query: query.prompt,
+) -> Callable[..., Any]:
+    """A method of `LM` that notes what is asked."""
+
+    def noting(self: LM, queries: Any, *args: Any, **settings: Any) -> Any:
+        noted.extend(what(self, query) for query in queries)
+        return method(self, queries, *args, **settings)
+
+    return noting
+
+
 def test_the_unedited_model_is_asked_once_for_all_editors(
     lm: LM, records: list[EditRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run("none", lm, records, tmp_path)
     asked: list[str] = []
-    generate = LM.generate
-    monkeypatch.setattr(
-        LM,
-        "generate",
-        lambda self, queries, **settings: (
-            asked.extend(query.prompt for query in queries),
-            generate(self, queries, **settings),
-        )[1],
-    )
+    for name in ("generate", "reply"):
+        monkeypatch.setattr(LM, name, _noting(getattr(LM, name), asked))
     second = run(Oracle(), lm, records, tmp_path)
     assert len(asked) == 20  # after the edits only
     assert [row.pre for row in first.raw] == [row.pre for row in second.raw]
@@ -255,14 +263,8 @@ def test_testbed_models_bring_their_corpus(monkeypatch: pytest.MonkeyPatch) -> N
 def test_prompt_formats_are_put_to_the_model(
     records: list[EditRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lm, seen = tiny("gpt2"), set()
-    generate = LM.generate
-
-    def spy(self: LM, queries: Any, **settings: Any) -> list[str]:
-        seen.update(self.renderer.render(query) for query in queries)
-        return generate(self, queries, **settings)
-
-    monkeypatch.setattr(LM, "generate", spy)
+    lm, seen = tiny("gpt2"), []
+    monkeypatch.setattr(LM, "reply", _noting(LM.reply, seen, lambda lm, q: lm.renderer.render(q)))
     run("none", lm, records[:1], tmp_path, prompt_format="qa")
     assert "Question: Ann 0 was born in\nAnswer:" in seen
 
