@@ -204,8 +204,8 @@ def _paired(
 ) -> tuple[Comparison, float, float, float]:
     """The comparison of two editors, the interval of their difference, and its p.
 
-    With several orders the interval is that of `two_level`, and p the greater of two: one that
-    takes orders as what was drawn, and one that takes records or items.
+    With several orders the interval is that of `two_level`, and p the greater of two: that of
+    `two_level`, which knows how orders vary, and one over records or items alone.
     """
     before, after = (
         [value for order in cell.asked for value in cell.values[name][order]]
@@ -215,15 +215,9 @@ def _paired(
     owners = [owner for part in asked for owner in part.owners]
     weights = [weight for part in asked for weight in part.weights]
 
-    def by(clusters: Sequence[str]) -> Comparison:
-        # Without weights where all count the same: then flips of single questions can be tested.
-        even = len(set(np.round(weights, 12))) == 1
-        share = None if even else weights
-        return compare(
-            before, after, clusters=clusters, weights=share, bounds=cell.bounds, seed=seed
-        )
-
-    found = by(owners)
+    # Without weights where all count the same: then flips of single questions can be tested.
+    share = None if len(set(np.round(weights, 12))) == 1 else weights
+    found = compare(before, after, clusters=owners, weights=share, bounds=cell.bounds, seed=seed)
     if len(set(owners)) < 2:
         nan = float("nan")
         return replace(found, test="none"), nan, nan, nan
@@ -237,9 +231,8 @@ def _paired(
     least, greatest = cell.bounds or UNBOUND
     span = (least - greatest, greatest - least)
     over = two_level(gaps, seed=seed, weights=counts, bounds=span)
-    of_orders = by([str(order) for order, part in cell.asked.items() for _ in part.owners])
-    p = max(found.p, of_orders.p) if of_orders.p == of_orders.p else float("nan")
-    return replace(found, test="bootstrap"), over.low, over.high, p
+    p = max(found.p, over.p) if over.p == over.p and found.p == found.p else float("nan")
+    return replace(found, test="two-level"), over.low, over.high, p
 
 
 def _corrected(rows: Sequence[Difference]) -> Iterator[Difference]:

@@ -26,6 +26,8 @@ class OverOrders:
         least: The smallest of the orders' means.
         greatest: The greatest of them.
         sd: Their standard deviation; NaN for fewer than two orders.
+        p: Two-sided p of the mean being 0, by t with the interval's error and degrees of freedom;
+            NaN for fewer than two orders.
         note: What the interval does not hold, or nothing.
         draws: The mean in every sample, from which the interval is made.
     """
@@ -38,6 +40,7 @@ class OverOrders:
     least: float
     greatest: float
     sd: float
+    p: float
     note: str
     draws: Floats = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
@@ -77,7 +80,7 @@ def two_level(
             kept[order] = [o for o, _, _ in known], [v for _, v, _ in known], [w for *_, w in known]
     if not kept:
         nan = float("nan")
-        return OverOrders(nan, nan, nan, 0, unscorable, nan, nan, nan, "no order has a value")
+        return OverOrders(nan, nan, nan, 0, unscorable, nan, nan, nan, nan, "no order has a value")
     owned = [set(owners) for owners, _, _ in kept.values()]
     everything = set().union(*owned)
     shared = sum(map(len, owned)) > len(everything)
@@ -96,7 +99,7 @@ def two_level(
         columns = generator.permuted(columns, axis=1)
     drawn = table[chosen, columns].mean(axis=0)
     counted = max(len(everything), len(parts))
-    low, high = _widened(Estimate(float(means.mean()), drawn, counted), means, table)
+    low, high, p = _widened(Estimate(float(means.mean()), drawn, counted), means, table)
     return OverOrders(
         mean=float(means.mean()),
         low=max(low, bounds[0]) if low == low else low,
@@ -106,13 +109,14 @@ def two_level(
         least=float(means.min()),
         greatest=float(means.max()),
         sd=float(means.std(ddof=1)) if len(parts) > 1 else float("nan"),
+        p=p,
         note="" if len(parts) > 1 else "one order: how much orders vary is not known",
         draws=drawn,
     )
 
 
-def _widened(drawn: Estimate, means: Floats, table: Floats) -> tuple[float, float]:
-    """The percentile interval, widened for how little few orders tell of their variance.
+def _widened(drawn: Estimate, means: Floats, table: Floats) -> tuple[float, float, float]:
+    """The percentile interval, widened for how little few orders tell of their variance, and p.
 
     "Expanded percentiles" (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): from
     normal to t quantiles, and from variances over n to those over n - 1. The degrees of freedom are
@@ -122,8 +126,10 @@ def _widened(drawn: Estimate, means: Floats, table: Floats) -> tuple[float, floa
 
     low, high = drawn.interval
     spread = float(np.nanvar(drawn.draws))
-    if len(means) < 2 or not spread > 0:
-        return low, high
+    if len(means) < 2:
+        return low, high, float("nan")
+    if not spread > 0:  # all are the same in all orders: nothing to weigh a difference by
+        return low, high, 0.0 if drawn.mean else 1.0
     orders = float(means.var(ddof=1)) / len(means)
     items = float(np.nanvar(table.mean(axis=0)))
     freedom = (orders + items) ** 2 / (
@@ -131,5 +137,7 @@ def _widened(drawn: Estimate, means: Floats, table: Floats) -> tuple[float, floa
     )
     tail = (1 + LEVEL) / 2
     wider = max(1.0, float(t.ppf(tail, freedom) / norm.ppf(tail)))
-    wider *= max(1.0, float(np.sqrt((orders + items) / spread)))
-    return drawn.mean - wider * (drawn.mean - low), drawn.mean + wider * (high - drawn.mean)
+    error = max(spread, orders + items) ** 0.5
+    wider *= error / spread**0.5
+    ends = drawn.mean - wider * (drawn.mean - low), drawn.mean + wider * (high - drawn.mean)
+    return *ends, float(2 * t.sf(abs(drawn.mean) / error, freedom))

@@ -30,7 +30,7 @@ POWER = 0.8
 _ONE_WAY = 6
 """Fewest flips, all the same way, that the exact McNemar test finds at 5 %: 2 / 2^6 = 0.031."""
 
-Test = Literal["mcnemar", "bootstrap", "none"]
+Test = Literal["mcnemar", "bootstrap", "two-level", "none"]
 
 
 @dataclass(frozen=True)

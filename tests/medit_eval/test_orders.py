@@ -123,3 +123,44 @@ def test_no_interval_leaves_what_scores_can_be() -> None:
     free, bound = two_level(values, seed=0), two_level(values, seed=0, bounds=(0.0, 1.0))
     assert free.high > 1.0
     assert (bound.high, bound.low) == (1.0, max(free.low, 0.0))
+
+
+def test_p_is_that_of_a_t_test_where_items_do_not_vary() -> None:
+    from scipy.stats import ttest_1samp
+
+    means = [0.2, 0.5, 0.1, 0.4]
+    values = {str(i): (["a", "b"], [mean, mean]) for i, mean in enumerate(means)}
+    assert two_level(values, seed=0).p == pytest.approx(ttest_1samp(means, 0)[1], rel=1e-6)
+
+
+def test_p_agrees_with_the_interval_and_three_orders_are_enough_to_tell() -> None:
+    generator = np.random.default_rng(9)
+    owners = [str(item) for item in range(60)]
+    shifts = np.linspace(-0.6, 0.6, 25)
+    agree, found = 0, []
+    for seed, shift in enumerate(shifts):
+        values = {str(o): (owners, list(shift + generator.normal(0, 1, 60))) for o in range(3)}
+        found.append(two_level(values, seed=seed))
+        agree += (found[-1].p < 0.05) == (not found[-1].low <= 0 <= found[-1].high)
+    assert agree >= 23
+    assert found[0].p < 0.01
+    assert found[-1].p < 0.01
+
+
+def test_p_of_no_difference_and_of_too_few_orders() -> None:
+    nothing = {str(order): (["a", "b"], [0.0, 0.0]) for order in range(3)}
+    assert two_level(nothing, seed=0).p == 1.0
+    assert math.isnan(two_level({"1": (["a", "b"], [0.0, 1.0])}, seed=0).p)
+
+
+def test_p_of_no_difference_is_small_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(10)
+    owners = [str(item) for item in range(25)]
+    small = 0
+    for seed in range(200):
+        values = {
+            str(order): (owners, list(generator.normal(0, 0.5) + generator.normal(0, 1, 25)))
+            for order in range(3)
+        }
+        small += two_level(values, seed=seed, draws=300).p < 0.05
+    assert small / 200 <= 0.1
