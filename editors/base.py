@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
-from editors.reading import Reply, replies_apart
+from editors.reading import Answering, Reply
 from editors.saving import Saved, read, write
 from schemas.errors import InputError
 from schemas.records import EditRequest
@@ -55,7 +55,7 @@ class Editor(Protocol):
         ...
 
 
-class EditedModel:
+class EditedModel(Answering):
     """A model under edit: it answers like an `LM`, and gives the model back as it found it.
 
     Subclasses implement `_edit`, and keep what they learn in `state`: an object whose attributes
@@ -252,10 +252,11 @@ class EditedModel:
         stop: Sequence[str] = ("\n",),
         top: int = 10,
     ) -> list[Reply]:
-        """Free answers and likelihoods of answers; see `LM.reply`."""
-        kind = type(self)
-        if kind.score is not EditedModel.score or kind.generate is not EditedModel.generate:
-            return replies_apart(self, queries, answers, max_new_tokens, stop, top)
+        """Free answers and likelihoods of answers, in one reading; see `LM.reply`."""
+        if self.scores_itself or self.writes_itself:
+            return super().reply(
+                queries, answers, max_new_tokens=max_new_tokens, stop=stop, top=top
+            )
         return self.lm.reply(
             self.rewritten(queries), answers, max_new_tokens=max_new_tokens, stop=stop, top=top
         )
@@ -269,6 +270,16 @@ class EditedModel:
         for rewrite in self._rewrites:
             queries = rewrite(queries)
         return queries
+
+    @property
+    def scores_itself(self) -> bool:
+        """Whether the method scores answers in a way of its own."""
+        return type(self).score is not EditedModel.score
+
+    @property
+    def writes_itself(self) -> bool:
+        """Whether the method writes answers in a way of its own."""
+        return type(self).generate is not EditedModel.generate
 
     @property
     def rewrites(self) -> bool:

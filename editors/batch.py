@@ -179,8 +179,7 @@ class Encoder:
         """
         ids = torch.tensor(tokens, dtype=batch.inputs["input_ids"].dtype)[:, None]
         mask = torch.ones(len(rows), at + 1, dtype=torch.bool)
-        none = torch.zeros(len(rows), 0)
-        return self._read_on(batch, rows, ids, mask, none.to(ids.dtype), none.bool())
+        return self._read_on(batch, rows, ids, mask, *_padded([()] * len(rows), ids.dtype))
 
     def _read_on(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,12 +21,13 @@ from editors.digest import weights_digest
 from editors.likelihood import Likelihood, likelihoods
 from editors.prompts import PromptFormat, Query, Renderer
 from editors.reading import (
+    Answering,
+    Prompts,
     Reply,
     greedy,
     is_plain,
     likelihoods_behind,
     read_prompts,
-    replies_apart,
 )
 from schemas.errors import InputError
 
@@ -35,7 +38,7 @@ DEFAULT_BATCH = 64
 """Rows of a batch where nobody says otherwise; halved whenever memory runs out."""
 
 
-class LM:
+class LM(Answering):
     """A transformers model with its tokenizer or processor and one prompt format.
 
     Attributes:
@@ -275,35 +278,24 @@ class LM:
         targets = [list(ids) for ids in targets]
         for query, ids in zip(queries, targets, strict=True):
             self.require_fit(query, len(ids))
-        alone, shared = self._by_prompt(queries, targets)
-        found = self.in_batches(
-            alone,
-            lambda chosen: self._score(
-                [queries[i] for i in chosen], [targets[i] for i in chosen], top
+        asked = Counter(queries)
+        number = {query: i for i, query in enumerate(asked)}
+
+        def size(place: int) -> tuple[int, ...]:
+            query, length = queries[place], len(targets[place])
+            pictured = query.image is not None
+            if asked[query] == 1:
+                return pictured, 0, self.prompt_tokens(query), length
+            # Read once: answers of like length together, and among these those to one question.
+            return pictured, 1, length // 4, number[query]
+
+        return self.in_batches(
+            range(len(queries)),
+            lambda places: self._score(
+                [queries[i] for i in places], [targets[i] for i in places], top
             ),
-            size=lambda i: (
-                queries[i].image is not None,
-                self.prompt_tokens(queries[i]),
-                len(targets[i]),
-            ),
+            size=size,
         )
-        scored = dict(zip(alone, found, strict=True))
-        for places, several in zip(
-            shared,
-            self.in_batches(
-                shared,
-                lambda chosen: self._score_shared(
-                    [queries[among[0]] for among in chosen],
-                    [[targets[i] for i in among] for among in chosen],
-                    top,
-                ),
-                size=lambda among: (queries[among[0]].image is not None, len(targets[among[-1]])),
-                rows=len,
-            ),
-            strict=True,
-        ):
-            scored.update(zip(places, several, strict=True))
-        return [scored[i] for i in range(len(queries))]
 
     @torch.no_grad()
     def generate(
@@ -332,45 +324,39 @@ class LM:
         stop: Sequence[str] = ("\n",),
         top: int = 10,
     ) -> list[Reply]:
-        """Free answers as of `generate`, and likelihoods of answers as of `score`, in one reading.
-
-        Args:
-            queries: The queries.
-            answers: For each query the answers to score; None stands for its free answer.
-            max_new_tokens: Length of a free answer at most.
-            stop: What ends a free answer.
-            top: How many of the most probable tokens are kept.
-
-        Raises:
-            InputError: If a query and its answers are longer than the model can read, or a given
-                answer is empty.
-        """
+        """Free answers and likelihoods in one reading of each prompt, where the model allows it."""
         if not all(map(self._shares, queries)) or not is_plain(self.model.generation_config):
-            return replies_apart(self, queries, answers, max_new_tokens, stop, top)
+            return super().reply(
+                queries, answers, max_new_tokens=max_new_tokens, stop=stop, top=top
+            )
+        asked: list[tuple[Query, list[list[int] | None]]] = []
         for query, given in zip(queries, answers, strict=True):
             self.require_fit(query, max_new_tokens)
-            for answer in given:
-                if answer is not None:
-                    self._require_answer(query, answer)
-
-        def run(chosen: list[tuple[Query, Sequence[str | None]]]) -> list[Reply]:
-            prompts = read_prompts(self, [query for query, _ in chosen])
-            written = greedy(self, prompts, max_new_tokens, tuple(stop))
-            texts = [_until(text, tuple(stop)) for text in written]
-            targets = []
-            for (query, given), text in zip(chosen, texts, strict=True):
-                wanted = [text if answer is None else answer for answer in given]
-                targets.append([self._require_answer(query, a) if a else [] for a in wanted])
-            found = likelihoods_behind(
-                self, prompts, [[t for t in some if t] for some in targets], top
+            asked.append(
+                (query, [None if a is None else self._require_answer(query, a) for a in given])
             )
-            replies = []
-            for text, some, scored in zip(texts, targets, map(iter, found), strict=True):
-                replies.append(Reply(text, tuple(next(scored) if t else None for t in some)))
-            return replies
+
+        def run(chosen: list[tuple[Query, list[list[int] | None]]]) -> list[Reply]:
+            prompts = read_prompts(self, [query for query, _ in chosen])
+            texts = self._written(prompts, max_new_tokens, stop)
+            own = [
+                self._require_answer(query, text) if text else []
+                for (query, _), text in zip(chosen, texts, strict=True)
+            ]
+            targets = [
+                [mine if ids is None else ids for ids in given]
+                for (_, given), mine in zip(chosen, own, strict=True)
+            ]
+            scored = likelihoods_behind(
+                self, prompts, [[ids for ids in some if ids] for some in targets], top
+            )
+            return [
+                Reply(text, tuple(next(found) if ids else None for ids in some))
+                for text, some, found in zip(texts, targets, map(iter, scored), strict=True)
+            ]
 
         return self.in_batches(
-            list(zip(queries, answers, strict=True)),
+            asked,
             run,
             size=lambda item: (item[0].image is not None, self.prompt_tokens(item[0])),
         )
@@ -413,7 +399,7 @@ class LM:
         run: Callable[[list[Item]], Sequence[Result]],
         *,
         size: Callable[[Item], Any],
-        rows: int | Callable[[Item], int] = 1,
+        rows: int = 1,
     ) -> list[Result]:
         """Run items in batches of like size, and give results in the items' order.
 
@@ -426,23 +412,18 @@ class LM:
             rows: Rows that each item makes.
         """
         sizes = [size(item) for item in items]
-        weights = [rows(item) if callable(rows) else rows for item in items]
         order = sorted(range(len(items)), key=sizes.__getitem__)
         results: dict[int, Result] = {}
         start = 0
         while start < len(order):
-            chosen, filled = order[start : start + 1], weights[order[start]]
-            for i in order[start + 1 :]:
-                filled += weights[i]
-                if filled > self.batch_size or sizes[i][0] != sizes[chosen[0]][0]:
-                    break
-                chosen.append(i)
+            chosen = order[start : start + max(1, self.batch_size // rows)]
+            chosen = [i for i in chosen if sizes[i][0] == sizes[chosen[0]][0]]
             try:
                 answers = run([items[i] for i in chosen])
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error) or len(chosen) == 1:
                     raise
-                self.batch_size = sum(weights[i] for i in chosen[: len(chosen) // 2])
+                self.batch_size = max(1, len(chosen) // 2) * rows
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue
@@ -461,30 +442,21 @@ class LM:
     # The parts of it ----------------------------------------------------------------------
 
     def _score(self, queries: list[Query], targets: list[list[int]], top: int) -> list[Likelihood]:
-        batch = self.encoder.encode(queries, targets)
-        logits = self.forward(batch, keep=batch.target_ids.shape[1] + 1)[:, :-1]
-        return likelihoods(logits, batch.target_ids, targets, top)
-
-    def _by_prompt(
-        self, queries: Sequence[Query], targets: Sequence[list[int]]
-    ) -> tuple[list[int], list[list[int]]]:
-        """Places of answers to be read with their prompt, and of those that share one.
-
-        Those that share one come in groups that fit into a batch, each from short to long.
-        """
-        groups: dict[Query, list[int]] = {}
+        places: dict[Query, list[int]] = {}
         for place, query in enumerate(queries):
-            groups.setdefault(query, []).append(place)
-        alone: list[int] = []
-        shared: list[list[int]] = []
-        for query, places in groups.items():
-            if len(places) == 1 or not self._shares(query):
-                alone += places
-                continue
-            places.sort(key=lambda place: len(targets[place]))
-            step = max(2, self.batch_size // 4)
-            shared += [places[i : i + step] for i in range(0, len(places), step)]
-        return alone, shared
+            places.setdefault(query, []).append(place)
+        if len(places) == len(queries) or not self._shares(queries[0]):
+            batch = self.encoder.encode(queries, targets)
+            logits = self.forward(batch, keep=batch.target_ids.shape[1] + 1)[:, :-1]
+            return likelihoods(logits, batch.target_ids, targets, top)
+        scored = likelihoods_behind(
+            self,
+            read_prompts(self, list(places)),
+            [[targets[place] for place in own] for own in places.values()],
+            top,
+        )
+        found = dict(zip(chain(*places.values()), chain(*scored), strict=True))
+        return [found[place] for place in range(len(queries))]
 
     def _shares(self, query: Query) -> bool:
         """Whether answers behind a prompt can go on from what the model made of it.
@@ -496,18 +468,14 @@ class LM:
         reads_on = query.image is None or (takes is not None and takes.default is None)
         return self._sharing and self.encoder.explicit_positions and reads_on
 
-    def _score_shared(
-        self, queries: list[Query], targets: list[list[list[int]]], top: int
-    ) -> list[list[Likelihood]]:
-        """Likelihoods of several answers per query, which is read once."""
-        return likelihoods_behind(self, read_prompts(self, queries), targets, top)
+    def _written(self, prompts: Prompts, tokens: int, stop: Sequence[str]) -> list[str]:
+        return [_until(text, stop) for text in greedy(self, prompts, tokens, stop)]
 
     def _generate(
         self, queries: list[Query], max_new_tokens: int, stop: tuple[str, ...]
     ) -> list[str]:
         if self._shares(queries[0]) and is_plain(self.model.generation_config):
-            prompts = read_prompts(self, queries)
-            return [_until(t, stop) for t in greedy(self, prompts, max_new_tokens, stop)]
+            return self._written(read_prompts(self, queries), max_new_tokens, stop)
         batch = self.encoder.encode(queries)
         inputs = self._on_device(batch.inputs)
         inputs.pop("position_ids", None)  # generation counts them itself as it goes on
@@ -578,7 +546,7 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
-def _until(text: str, stop: tuple[str, ...]) -> str:
+def _until(text: str, stop: Sequence[str]) -> str:
     """The text up to the first of the `stop` strings."""
     text = text.lstrip()
     ends = [text.find(mark) for mark in stop if mark in text]

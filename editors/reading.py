@@ -52,7 +52,7 @@ class Reply:
 
 
 class Answering(Protocol):
-    """What writes answers and scores them."""
+    """What writes answers and scores them; a class that can do both at once has its own `reply`."""
 
     def generate(
         self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
@@ -66,6 +66,41 @@ class Answering(Protocol):
         """Likelihoods of given answers."""
         ...
 
+    def reply(
+        self,
+        queries: Sequence[Query],
+        answers: Sequence[Sequence[str | None]],
+        *,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = ("\n",),
+        top: int = 10,
+    ) -> list[Reply]:
+        """Free answers as of `generate`, and likelihoods of answers as of `score`.
+
+        Args:
+            queries: The queries.
+            answers: For each query the answers to score; None stands for its free answer.
+            max_new_tokens: Length of a free answer at most.
+            stop: What ends a free answer.
+            top: How many of the most probable tokens are kept.
+
+        Raises:
+            InputError: If a query and its answers are longer than the model can read, or a given
+                answer is empty.
+        """
+        texts = self.generate(queries, max_new_tokens=max_new_tokens, stop=stop)
+        wanted = [
+            [text if given is None else given for given in some]
+            for text, some in zip(texts, answers, strict=True)
+        ]
+        pairs = [(q, a) for q, some in zip(queries, wanted, strict=True) for a in some if a]
+        scored = self.score([q for q, _ in pairs], [a for _, a in pairs], top=top) if pairs else []
+        found = iter(scored)
+        return [
+            Reply(text, tuple(next(found) if a else None for a in some))
+            for text, some in zip(texts, wanted, strict=True)
+        ]
+
 
 def read_prompts(lm: LM, queries: Sequence[Query]) -> Prompts:
     """Read prompts, all with a picture or all without."""
@@ -74,7 +109,7 @@ def read_prompts(lm: LM, queries: Sequence[Query]) -> Prompts:
     return Prompts(batch, logits[:, -1], cache)
 
 
-def greedy(lm: LM, prompts: Prompts, tokens: int, stop: tuple[str, ...]) -> list[str]:
+def greedy(lm: LM, prompts: Prompts, tokens: int, stop: Sequence[str]) -> list[str]:
     """What follows each prompt greedily, up to an end token or a text that holds a stop string.
 
     Answers that are complete leave the batch.
@@ -138,30 +173,6 @@ def likelihoods_behind(
         logits = torch.cat([logits, more], dim=1)
     found = iter(likelihoods(logits, after.target_ids, flat, top))
     return [[next(found) for _ in several] for several in targets]
-
-
-def replies_apart(
-    model: Answering,
-    queries: Sequence[Query],
-    answers: Sequence[Sequence[str | None]],
-    max_new_tokens: int,
-    stop: Sequence[str],
-    top: int,
-) -> list[Reply]:
-    """Replies of a model that writes and scores in readings of their own; see `LM.reply`."""
-    texts = model.generate(queries, max_new_tokens=max_new_tokens, stop=stop)
-    wanted = [
-        [text if given is None else given for given in some]
-        for text, some in zip(texts, answers, strict=True)
-    ]
-    pairs = [(q, a) for q, some in zip(queries, wanted, strict=True) for a in some if a]
-    found = iter(
-        model.score([q for q, _ in pairs], [a for _, a in pairs], top=top) if pairs else ()
-    )
-    return [
-        Reply(text, tuple(next(found) if a else None for a in some))
-        for text, some in zip(texts, wanted, strict=True)
-    ]
 
 
 def copied(cache: Any) -> Any:

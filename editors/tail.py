@@ -68,9 +68,10 @@ class Tail:
         if "logits_to_keep" in kwargs:
             self._calls[self._owner] = args, {**kwargs, "logits_to_keep": 0}
         self._cut = self._cut_at(start) if start else None
-        if self._cut is not None and self._error(logits, batch.prompt_end - 1) is not None:
-            self._cut = None
         error = self._error(logits, batch.prompt_end - 1)
+        if error is not None and self._cut is not None:
+            self._cut = None
+            error = self._error(logits, batch.prompt_end - 1)
         if error is not None:
             raise EditError(
                 f"{lm.name} computes its logits in a way that editors do not know: from its "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from editors import reading
 from editors.likelihood import Likelihood
 from editors.prompts import Query
 from editors.reading import Reply
@@ -27,32 +28,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Answering(Protocol):
+class Answering(reading.Answering, Protocol):
     """What can be asked: an `LM` or an `EditedModel`."""
-
-    def generate(
-        self, queries: Sequence[Query], *, max_new_tokens: int = 32, stop: Sequence[str] = ("\n",)
-    ) -> list[str]:
-        """Free greedy answers."""
-        ...
-
-    def score(
-        self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
-    ) -> list[Likelihood]:
-        """Likelihoods of given answers."""
-        ...
-
-    def reply(
-        self,
-        queries: Sequence[Query],
-        answers: Sequence[Sequence[str | None]],
-        *,
-        max_new_tokens: int = 32,
-        stop: Sequence[str] = ("\n",),
-        top: int = 10,
-    ) -> list[Reply]:
-        """Free answers, and likelihoods of answers; None stands for the free one."""
-        ...
 
     def rooms(self, queries: Sequence[Query]) -> list[int | None]:
         """Tokens that fit behind each query, or None where nobody knows."""
@@ -137,10 +114,11 @@ def _replies(
     """Free answers, and the likelihoods of the answers that are wanted, in one reading."""
     wanted: dict[Query, dict[str | None, None]] = {}
     for question in questions:
-        own = wanted.setdefault(question.query, {})
-        if settings.likelihood:
-            own |= {answer: None for answer in (question.answer,) if answer != ""}
-            own |= {answer: None for answer in (question.rival,) if answer}
+        own = wanted.setdefault(question.query, {})  # in order, each once
+        if settings.likelihood and question.answer != "":
+            own[question.answer] = None
+        if settings.likelihood and question.rival:
+            own[question.rival] = None
     texts: dict[Query, str | InputError] = {}
     pairs: Pairs = {}
     asked = [(query, tuple(answers)) for query, answers in wanted.items()]

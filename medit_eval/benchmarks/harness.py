@@ -58,9 +58,6 @@ class Harness(harness.LM):
         self.MULTIMODAL = self.lm.sees
         self._leaves = dict(leaves or {})
         self._start = _start(self.lm.asked_in("plain"))
-        kind = type(model)
-        self._scores_itself = self.edited is not None and kind.score is not EditedModel.score
-        self._writes_itself = self.edited is not None and kind.generate is not EditedModel.generate
 
     # What the harness calls -------------------------------------------------------------------
 
@@ -226,13 +223,14 @@ class Harness(harness.LM):
     def _scored(
         self, queries: Sequence[Query], targets: Sequence[list[int]], answers: Sequence[str]
     ) -> list[Likelihood]:
-        if self._scores_itself and self.edited is not None:
+        if self.edited is not None and self.edited.scores_itself:
             return self.edited.score(queries, [answer.lstrip() for answer in answers], top=1)
         return self.lm.score_tokens(queries, targets, top=1)
 
     def _written(self, queries: Sequence[Query], tokens: int, stop: tuple[str, ...]) -> list[str]:
-        model = self.edited if self._writes_itself and self.edited is not None else self.lm
-        return model.generate(queries, max_new_tokens=tokens, stop=stop)
+        if self.edited is not None and self.edited.writes_itself:
+            return self.edited.generate(queries, max_new_tokens=tokens, stop=stop)
+        return self.lm.generate(queries, max_new_tokens=tokens, stop=stop)
 
     def _reading(self, result: Any, reason: str | None, query: Query, asked: Asked) -> Reading:
         rewrites = self.edited is not None and self.edited.rewrites

@@ -177,6 +177,27 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) 
     assert lm.batch_size == 3
 
 
+def test_memory_that_runs_out_over_answers_to_one_question_halves_them_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lm = tiny("gpt2")
+    answers = [f"word {i}" for i in range(7)]
+    expected = lm.score([SHORT] * 7, answers)
+    whole = lm.encoder.continued
+
+    def narrow(batch: Any, rows: Any, targets: Any) -> Any:
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError("no room")
+        return whole(batch, rows, targets)
+
+    monkeypatch.setattr(type(lm.encoder), "continued", lambda _, *args: narrow(*args))
+    found = lm.score([SHORT] * 7, answers)
+    assert lm.batch_size <= 3
+    for one, other in zip(found, expected, strict=True):
+        assert one.ids == other.ids
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llava"])
 def test_a_saved_model_loads_and_answers_alike(family: str, tmp_path: Path) -> None:
     lm = tiny(family)

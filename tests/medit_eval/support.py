@@ -13,7 +13,7 @@ from editors.base import EditedModel, EditError
 from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
-from editors.reading import Reply, replies_apart
+from editors.reading import Answering
 from editors.routing import Route
 from medit_eval.predictions import Output, Prediction
 from schemas.errors import InputError
@@ -187,7 +187,7 @@ class Switched(Remembering):
         self.forced = mode
 
 
-class Scripted:
+class Scripted(Answering):
     """A model that gives scripted answers, and refuses prompts that hold `bad`."""
 
     def __init__(self, answers: dict[str, str], bad: str = "#", places: int | None = None) -> None:
@@ -209,17 +209,6 @@ class Scripted:
         self, queries: Sequence[Query], answers: Sequence[str], *, top: int = 10
     ) -> list[Likelihood]:
         return [Likelihood((len(a),), (-1.0,), ((len(a), 0),)) for a in answers]
-
-    def reply(
-        self,
-        queries: Sequence[Query],
-        answers: Sequence[Sequence[str | None]],
-        *,
-        max_new_tokens: int = 32,
-        stop: Sequence[str] = ("\n",),
-        top: int = 10,
-    ) -> list[Reply]:
-        return replies_apart(self, queries, answers, max_new_tokens, stop, top)
 
     def rooms(self, queries: Sequence[Query]) -> list[int | None]:
         if self.places is None:
