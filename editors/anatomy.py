@@ -104,6 +104,11 @@ def oriented(projection: nn.Module) -> Tensor:
     return weight.t() if isinstance(projection, Conv1D) else weight
 
 
+def laid(projection: nn.Module, change: Tensor) -> Tensor:
+    """A change of shape (outputs, inputs) as a linear layer keeps its weight."""
+    return change.t() if isinstance(projection, Conv1D) else change
+
+
 def _decoder(model: nn.Module, kind: str) -> tuple[nn.Module, list[nn.Module]]:
     """The parent of the token embeddings, and its longest list of modules."""
     embeddings = model.get_input_embeddings() if isinstance(model, PreTrainedModel) else None

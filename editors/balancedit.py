@@ -62,7 +62,7 @@ from editors.copies import Copies, FullCopies, LowRankCopies, Value, train
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import latest, question_id
-from schemas.errors import InputError
+from schemas.errors import InputError, require_one_of
 from schemas.images import EncodedImage
 from schemas.records import EditRequest, Sample
 
@@ -112,7 +112,7 @@ def weights(preset: Preset, alpha: float) -> tuple[float, float]:
     """
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha is between 0 and 1, not {alpha}", field="alpha")
-    _require("preset", preset, get_args(Preset))
+    require_one_of("preset", preset, get_args(Preset))
     return (alpha, 1 - alpha) if preset == "reference" else (1 - alpha, alpha)
 
 
@@ -152,12 +152,12 @@ class BalancEdit:
     name: str = "balancedit"
 
     def __post_init__(self) -> None:
-        _require("key", self.key, get_args(Key))
-        _require("distance", self.distance, get_args(Measure))
-        _require("negative", self.negative, get_args(Negative))
-        _require("crossed", self.crossed, get_args(Crossed))
-        _require("overlap", self.overlap, get_args(Overlap))
-        _require("value", self.value, get_args(Value))
+        require_one_of("key", self.key, get_args(Key))
+        require_one_of("distance", self.distance, get_args(Measure))
+        require_one_of("negative", self.negative, get_args(Negative))
+        require_one_of("crossed", self.crossed, get_args(Crossed))
+        require_one_of("overlap", self.overlap, get_args(Overlap))
+        require_one_of("value", self.value, get_args(Value))
         if self.w_pos < 0 or self.w_neg < 0 or self.w_pos + self.w_neg == 0:
             found = f"{self.w_pos} and {self.w_neg}"
             raise InputError(f"w_pos and w_neg are not negative, nor both 0, found {found}")
@@ -388,8 +388,3 @@ def _same_file(image: EncodedImage | None, other: EncodedImage | None) -> bool:
     if image is None or other is None:
         return image is other
     return image.bytes == other.bytes
-
-
-def _require(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(f"{field} is one of {', '.join(known)}, not {value!r}", field=field)

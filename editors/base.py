@@ -13,8 +13,8 @@ An edited model reaches the model through three seams only, so that one undo ser
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -211,6 +211,20 @@ class EditedModel(Answering):
             self._originals[parameter] = weight.detach().clone()
         with torch.no_grad():
             weight.add_(delta.to(weight.device, torch.promote_types(weight.dtype, torch.float32)))
+
+    @contextmanager
+    def unedited(self) -> Iterator[None]:
+        """Give the model its original weights while the context is open."""
+        edited = {name: self._parameter(name).detach().clone() for name in self._originals}
+        self._set(self._originals)
+        try:
+            yield
+        finally:
+            self._set(edited)
+
+    def _set(self, weights: dict[str, Tensor]) -> None:
+        for name, weight in weights.items():
+            self._parameter(name).data.copy_(weight)
 
     def hook(self, module: nn.Module, hook: Hook, *, shared: bool = False) -> None:
         """Run a forward hook on a module until the context is left.

@@ -18,16 +18,17 @@ from transformers.pytorch_utils import Conv1D
 from editors.anatomy import fan_in, fan_out
 from editors.base import EditedModel
 from editors.batch import Batch
-from editors.copies import Copies, FullCopies, LowRankCopies, by_rows, joined
+from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, by_rows, joined
 from editors.lm import LM
 from editors.prompts import PromptFormat, Query
 from editors.routing import Forced, Route, require_mode
 from editors.trace import traced
 from schemas.errors import InputError
 
-Key = Literal["prompt", "reference"]
-"""What a key is the mean of: the layer's inputs on the prompt's tokens, those of a picture
-included; or, as in the authors' code, those on all tokens, the answer's own among them."""
+Key = Literal["prompt", "reference", "last"]
+"""What a key is the mean of. `prompt`: the layer's inputs on the prompt's tokens, those of a
+picture included. `reference`: as in BalancEdit's code, those on all tokens, the answer's own among
+them. `last`: the one on the prompt's last token alone, as in GRACE."""
 
 Measure = Literal["euclidean", "cosine"]
 """How far two keys are from each other."""
@@ -43,6 +44,7 @@ class Entry:
         radius: How far from its key it answers.
         positive: Distance of the positive sample from the key, or None where the method uses none.
         negative: Distance of the negative sample.
+        answer: The new answer, or None where the method does not compare answers.
     """
 
     request_id: str
@@ -50,6 +52,7 @@ class Entry:
     radius: float
     positive: float | None = None
     negative: float | None = None
+    answer: str | None = None
 
     @property
     def crossed(self) -> bool:
@@ -173,7 +176,7 @@ class CodebookModel(EditedModel):
     """
 
     keeps_weights = True
-    state_kinds = (Codebook, Entry, FullCopies, LowRankCopies)
+    state_kinds = (Codebook, Entry, FullCopies, LowRankCopies, Vectors)
 
     def __init__(self, lm: LM, layer: nn.Module, *, key: Key, measure: Measure, rank: int) -> None:
         """Take hold of a layer.
@@ -194,7 +197,7 @@ class CodebookModel(EditedModel):
         self._forced: Forced | None = None
         self._decided: _Decision | None = None
         self._kept: dict[tuple[PromptFormat, Query], Tensor] = {}
-        self.hook(layer, self._answer, shared=key == "prompt")
+        self.hook(layer, self._answer, shared=key != "reference")
 
     # Diagnostics ----------------------------------------------------------------------------
 
@@ -287,7 +290,7 @@ class CodebookModel(EditedModel):
         Raises:
             InputError: If one is longer than the model can read.
         """
-        if answers is None or self._key == "prompt":
+        if answers is None or self._key != "reference":
             targets: list[list[int]] = [[] for _ in queries]
         else:
             pairs = zip(queries, answers, strict=True)
@@ -310,6 +313,20 @@ class CodebookModel(EditedModel):
                 )
             )
 
+    @torch.no_grad()
+    def outputs(self, queries: Sequence[Query]) -> Tensor:
+        """What the layer puts out at the questions' last tokens, shape (n, fan_out), in float32."""
+
+        def run(chosen: list[Query]) -> list[Tensor]:
+            batch = self.lm.encoder.encode(chosen)
+            with traced(outputs={"y": self.layer}, stop_at=self.layer) as trace:
+                self.lm.forward(batch, keep=1)
+            return list(by_rows(trace.outputs["y"], len(chosen))[:, batch.prompt_end - 1].float())
+
+        with self.unrouted():
+            size = lambda query: (query.image is not None, self.lm.prompt_tokens(query))  # noqa: E731
+            return torch.stack(self.lm.in_batches(list(queries), run, size=size))
+
     @contextmanager
     def unrouted(self) -> Iterator[None]:
         """The model as it is without the codebook, while the context is open."""
@@ -324,6 +341,8 @@ class CodebookModel(EditedModel):
     def _keys_of(self, batch: Batch, x: Tensor) -> Tensor:
         """The mean of a layer's input over what counts of each row, shape (B, fan_in)."""
         x = by_rows(x, len(batch.queries)).float()
+        if self._key == "last":
+            return x[:, batch.prompt_end - 1]
         mask = batch.prompt_mask
         if self._key == "reference":
             mask = torch.cat([mask[:, : batch.prompt_end], batch.target_mask], dim=1)
@@ -354,7 +373,7 @@ class CodebookModel(EditedModel):
             return None
         x, unedited = (by_rows(hidden, len(index)) for hidden in (args[0], output))
         answered = unedited.clone()
-        answered[rows] = book.copies.output(x[rows], unedited[rows], index[rows])
+        answered[rows] = book.copies.answer(batch, x[rows], unedited[rows], index[rows])
         return answered.reshape(output.shape)
 
 

@@ -20,6 +20,7 @@ from editors.lm import LM
 from editors.prompts import Query
 from editors.rerun import rerunning
 from editors.trace import traced
+from editors.training import answer_losses
 
 Value = Literal["full", "low_rank"]
 """`full`: a whole copy of the layer. `low_rank`: the layer and a change of low rank."""
@@ -75,6 +76,18 @@ class Copies:
             which: The copy of each row, shape (B,).
         """
         raise NotImplementedError
+
+    def answer(self, batch: Batch, x: Tensor, unedited: Tensor, which: Tensor) -> Tensor:
+        """What takes the place of the layer's output in a forward of a batch; see `output`.
+
+        Args:
+            batch: What the model reads, or some rows of it: its columns count.
+            x: The layer's input, shape (B, T, fan_in).
+            unedited: The layer's own output, shape (B, T, fan_out).
+            which: The copy of each row, shape (B,).
+        """
+        del batch
+        return self.output(x, unedited, which)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The copies with every tensor put through a function."""
@@ -195,6 +208,37 @@ class LowRankCopies(Copies):
             bases.append(F.pad(basis, (0, 0, 0, rank - len(basis))))
         fresh = torch.stack(bases)
         return type(self)(self.up @ (self.down @ fresh.mT), fresh)
+
+
+@dataclass(frozen=True)
+class Vectors(Copies):
+    """One vector in place of the layer's output from the prompt's last token on, as in GRACE.
+
+    What the layer makes of the tokens before is left as it is, since it is nothing that predicts
+    the answer. In GRACE's terms `replace_last`, over the tokens of the answer too.
+
+    Attributes:
+        values: Shape (n, fan_out).
+    """
+
+    values: Tensor
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The vectors."""
+        return (self.values,)
+
+    def output(self, x: Tensor, unedited: Tensor, which: Tensor) -> Tensor:
+        """The vector of each row in every column."""
+        return self.values[which, None].to(unedited.dtype).expand_as(unedited)
+
+    def answer(self, batch: Batch, x: Tensor, unedited: Tensor, which: Tensor) -> Tensor:
+        """The layer's own output up to the prompt's last token, from there on the vector."""
+        # A forward of the whole batch holds the prompt; those that follow it read what is behind.
+        whole = batch.read_in is None and unedited.shape[1] == batch.length
+        start = batch.prompt_end - 1 if whole else 0
+        behind = self.output(x[:, start:], unedited[:, start:], which)
+        return torch.cat([unedited[:, :start], behind], dim=1)
 
 
 def _directions(rows: Tensor, most: int) -> Tensor:
@@ -323,13 +367,13 @@ def _train_batch(
         def replace(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             rows = len(batch.queries)
             x, unedited = by_rows(args[0], rows), by_rows(output, rows)
-            return copies.output(x, unedited, which.to(x.device)).reshape(output.shape)
+            return copies.answer(batch, x, unedited, which.to(x.device)).reshape(output.shape)
 
         handle = layer.register_forward_hook(replace)
         try:
             for _ in range(steps):
                 optimizer.zero_grad()
-                _losses(lm, batch).sum().backward()
+                answer_losses(lm, batch).sum().backward()
                 optimizer.step()
         finally:
             handle.remove()
@@ -337,14 +381,6 @@ def _train_batch(
         if not all(bool(p[row].isfinite().all()) for p in copies.parameters):
             raise EditError(f"training on {query.prompt!r} diverged; lower the learning rate")
     return copies.map(lambda t: t.detach().to(dtype_of(layer)))
-
-
-def _losses(lm: LM, batch: Batch) -> Tensor:
-    """Mean cross-entropy of each row's answer, shape (B,)."""
-    logits = lm.forward(batch, keep=batch.target_ids.shape[1] + 1)[:, :-1].float()
-    ids, mask = batch.target_ids.to(logits.device), batch.target_mask.to(logits.device)
-    losses = F.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="none")
-    return (losses.view(ids.shape) * mask).sum(1) / mask.sum(1)
 
 
 @torch.no_grad()

@@ -11,22 +11,21 @@ n edits, L layers, d MLP width, H hidden width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypedDict
 
 from torch import Tensor
-from transformers.pytorch_utils import Conv1D
 
+from editors.anatomy import laid
 from editors.base import EditedModel, EditError
 from editors.contexts import sample_contexts
 from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
 from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
 from editors.moments import Moment, second_moments
-from editors.presets import preset_for
+from editors.presets import Kind, Preset, preset_for
 from editors.solve import Past, Precision, remember, solve
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
@@ -106,8 +105,15 @@ class LocateThenEdit:
         raise NotImplementedError
 
     @classmethod
-    def published(cls, lm: LM, chosen: Mapping[str, Any]) -> Self:
+    def published(
+        cls, lm: LM, chosen: Mapping[str, Any], paper: Mapping[Kind, Preset] | None = None
+    ) -> Self:
         """The method as published for a model, but for what is chosen.
+
+        Args:
+            lm: The model.
+            chosen: Hyperparameters by name.
+            paper: What was published; that for MEMIT by default.
 
         Raises:
             InputError: If nothing was published for the model and no layers are chosen, or the
@@ -117,12 +123,20 @@ class LocateThenEdit:
         strange = [name for name in chosen if name not in known]
         if strange:
             raise InputError(f"{cls.__name__} has no option {strange[0]!r}")
-        preset = preset_for(lm, chosen.get("layers")).settings
+        preset = preset_for(lm, chosen.get("layers"), paper).settings
         return cls(**{**{n: value for n, value in preset.items() if n in known}, **chosen})
 
     def precision(self, moment: Moment) -> Precision:
         """How much each direction of a layer's keys should be left alone."""
         raise NotImplementedError
+
+    def precisions(self, moments: Callable[[], Mapping[int, Moment]]) -> dict[int, Precision]:
+        """The same by layer.
+
+        Args:
+            moments: Takes the second moments of the edited layers, each where its layer lies.
+        """
+        return {layer: self.precision(moment) for layer, moment in moments().items()}
 
     def apply(self, lm: LM) -> LocatedModel:
         """The model, ready to be edited.
@@ -196,10 +210,18 @@ class LocatedModel(EditedModel):
         """By layer, how much each direction of the keys should be left alone."""
         return self._prepare().precisions
 
-    def _precision(self, layer: int, moment: Moment) -> Precision:
-        """The precision of a layer, computed where the layer lies."""
-        device = self.lm.anatomy.projections[layer].get_parameter("weight").device
-        return self.editor.precision(replace(moment, matrix=moment.matrix.to(device)))
+    def _moments(self) -> dict[int, Moment]:
+        """The second moments of the layers' keys, each where its layer lies."""
+        editor, projections = self.editor, self.lm.anatomy.projections
+        moments = second_moments(
+            self.lm, editor.layers, as_corpus(editor.corpus), cache=editor.cache
+        )
+        return {
+            layer: replace(
+                moment, matrix=moment.matrix.to(projections[layer].get_parameter("weight").device)
+            )
+            for layer, moment in moments.items()
+        }
 
     def aim(self, request: EditRequest, answer: str) -> Aim:
         """The aim that a request's prompt be answered in a certain way, by this method's search.
@@ -219,13 +241,9 @@ class LocatedModel(EditedModel):
     def _prepare(self) -> _Prepared:
         if self._prepared is None:
             with self.unedited():
-                editor = self.editor
-                moments = second_moments(
-                    self.lm, editor.layers, as_corpus(editor.corpus), cache=editor.cache
-                )
                 self._prepared = _Prepared(
-                    sample_contexts(self.lm, editor.contexts, editor.seed),
-                    {layer: self._precision(layer, moment) for layer, moment in moments.items()},
+                    sample_contexts(self.lm, self.editor.contexts, self.editor.seed),
+                    self.editor.precisions(self._moments),
                 )
         return self._prepared
 
@@ -247,9 +265,7 @@ class LocatedModel(EditedModel):
                 delta = solve(keys[layer], residual, past.get(layer), prepared.precisions[layer])
             except EditError as error:
                 raise EditError(f"layer {layer}: {error.reason}") from None
-            self.write(
-                f"{self.lm.anatomy.projection_names[layer]}.weight", self._laid(delta, layer)
-            )
+            self.change(layer, delta)
         if self.editor.remember:
             # Keys of the edited model, as in the released code of AlphaEdit.
             keys, _ = self._keys(places, layers)
@@ -284,23 +300,11 @@ class LocatedModel(EditedModel):
             keys[layer] = (bare if each == 1 else (bare + others.mean(1)) / 2).t()
         return keys, found.hidden[last][::each]
 
-    def _laid(self, delta: Tensor, layer: int) -> Tensor:
-        """An update of shape (H, d) as the layer keeps its weight."""
-        return delta.t() if isinstance(self.lm.anatomy.projections[layer], Conv1D) else delta
-
-    @contextmanager
-    def unedited(self) -> Iterator[None]:
-        """Give the model its original weights while the context is open."""
-        edited = {name: self._parameter(name).detach().clone() for name in self._originals}
-        self._set(self._originals)
-        try:
-            yield
-        finally:
-            self._set(edited)
-
-    def _set(self, weights: dict[str, Tensor]) -> None:
-        for name, weight in weights.items():
-            self._parameter(name).data.copy_(weight)
+    def change(self, layer: int, delta: Tensor) -> None:
+        """Write an update of shape (H, d) to the projection of a layer."""
+        anatomy = self.lm.anatomy
+        name = f"{anatomy.projection_names[layer]}.weight"
+        self.write(name, laid(anatomy.projections[layer], delta))
 
 
 def new_values(edited: LocatedModel, requests: Sequence[EditRequest]) -> Tensor:

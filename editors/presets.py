@@ -79,18 +79,21 @@ def kind_of(lm: LM) -> Kind:
     return text.model_type, len(lm.anatomy.blocks), lm.anatomy.hidden_size, text.vocab_size
 
 
-def preset_for(lm: LM, layers: Sequence[int] | None) -> Preset:
+def preset_for(
+    lm: LM, layers: Sequence[int] | None, paper: Mapping[Kind, Preset] | None = None
+) -> Preset:
     """The published hyperparameters for a model; a model without any needs explicit layers.
 
     Args:
         lm: The model.
         layers: Layers that somebody chose, or None.
+        paper: What was published; `PAPER` by default.
 
     Raises:
         InputError: If nothing was published for the model and no layers were chosen.
     """
     kind = kind_of(lm)
-    found = PAPER.get(kind)
+    found = (PAPER if paper is None else paper).get(kind)
     if found is not None:
         return found
     described = "{} with {} layers, width {} and a vocabulary of {}".format(*kind)

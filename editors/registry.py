@@ -34,6 +34,11 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "come": "editors.come:CoME",
         "balancedit": "editors.balancedit:BalancEdit",
         "scr": "editors.scr:SCR",
+        "ft": "editors.ft:FT",
+        "lora": "editors.lora:LoRA",
+        "rome": "editors.rome:ROME",
+        "ike": "editors.ike:IKE",
+        "grace": "editors.grace:GRACE",
     }
 )
 """Where the editors of this package are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,24 +14,33 @@ from editors.batch import Batch
 from editors.lm import LM
 from editors.trace import first, forwarding, with_first
 
+Early = Mapping[nn.Module, Any]
+"""What modules do in place of their own forwards; see `trace.forwarding`."""
+
 
 @contextmanager
 def rerunning(lm: LM, batch: Batch, layer: nn.Module) -> Iterator[None]:
     """Let forwards of one batch begin at the block that holds `layer`, while the context is open.
-
-    What a layer reads does not depend on its own weights. So the blocks before its own, and what
-    looks at pictures, run once, and their outputs are given again. A layer outside of all blocks
-    changes nothing: every forward runs in full.
 
     Args:
         lm: The model.
         batch: The only batch that the model may be given inside.
         layer: The module whose output is changed inside.
     """
+    with forwarding(before(lm, batch, layer)):
+        yield
+
+
+def before(lm: LM, batch: Batch, layer: nn.Module) -> Early:
+    """What lets forwards of one batch begin at the block that holds `layer`, by `forwarding`.
+
+    What a layer reads does not depend on its own weights. So the blocks before its own, and what
+    looks at pictures, run once, and their outputs are given again. A layer outside of all blocks
+    changes nothing: every forward runs in full.
+    """
     block = _block_of(lm, layer)
     if block is None:
-        yield
-        return
+        return {}
     early = lm.anatomy.blocks[:block]
     seen: dict[nn.Module, list[Any]] = {}
     with ExitStack() as hooks, torch.no_grad():
@@ -40,9 +49,7 @@ def rerunning(lm: LM, batch: Batch, layer: nn.Module) -> Iterator[None]:
         lm.forward(batch, keep=1)
     forwards = {module: _giving(given[0]) for module, given in seen.items() if len(given) == 1}
     # What the other early blocks give is dropped by the last one; only its kind matters.
-    forwards |= {module: _passing_on(seen[early[-1]][0]) for module in early[:-1]}
-    with forwarding(forwards):
-        yield
+    return forwards | {module: _passing_on(seen[early[-1]][0]) for module in early[:-1]}
 
 
 def _block_of(lm: LM, layer: nn.Module) -> int | None:

@@ -11,12 +11,8 @@ Source: He, Song and Sun, "Selective contextual reasoning" (arXiv 2503.05212) an
 authors, who confirm by generation with an instruction model.
 
 **Pictures.** "What is this?" says nothing of what it is about. So a question about a picture is
-compared with the facts of requests with a picture only if the two pictures are alike (`sight.py`);
-among those, texts and pictures count together, and the words have to bear a fact out less far
-(`seen_threshold`). A question without a picture is compared with all facts by words alone.
-
-**Contradictions.** The last write wins: a request replaces the facts of any earlier one that asks
-the same question (case and spacing aside) about the same picture.
+compared with the facts of requests with a picture only if the two pictures are alike (`facts.py`),
+and the words have to bear such a fact out less far (`seen_threshold`).
 """
 
 from __future__ import annotations
@@ -24,21 +20,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, Self, get_args
 
-import numpy as np
-import torch
-
 from editors.base import EditedModel
 from editors.confirm import Claim, Reader, behind, choose
+from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
 from editors.lm import LM
 from editors.prompts import Query
-from editors.retrieval import Index, load_retriever
-from editors.routing import Forced, Route, latest, question_id, require_mode
+from editors.retrieval import load_retriever
+from editors.routing import Forced, Route, require_mode
 from editors.sight import Picture, Sight
-from schemas.errors import InputError
+from schemas.errors import InputError, require_one_of
 from schemas.records import EditRequest
 
 Confirm = Literal["generate", "likelihood", "none"]
@@ -90,11 +83,8 @@ class SCR:
     name: str = "scr"
 
     def __post_init__(self) -> None:
-        for attribute, known in (("confirm", get_args(Confirm)), ("template", get_args(Template))):
-            value = getattr(self, attribute)
-            if value not in known:
-                choices = ", ".join(known)
-                raise InputError(f"{attribute} is one of {choices}, not {value!r}", field=attribute)
+        require_one_of("confirm", self.confirm, get_args(Confirm))
+        require_one_of("template", self.template, get_args(Template))
         if self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}", field="k")
 
@@ -150,40 +140,6 @@ class SCR:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One sentence of the memory.
-
-    Attributes:
-        text: The sentence.
-        subject: Whom or what it is about, as it stands in the sentence, or None.
-        request_id: The request that it is from.
-        question: That request's question; see `routing.question_id`.
-        picture: That request's picture, or None.
-    """
-
-    text: str
-    subject: str | None
-    request_id: str
-    question: str
-    picture: Picture | None
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A fact retrieved for a question.
-
-    Attributes:
-        fact: The fact.
-        score: How near it is.
-        open: Whether the pictures, where both have one, are alike.
-    """
-
-    fact: Fact
-    score: float
-    open: bool
-
-
-@dataclass(frozen=True)
 class _Decision:
     """What was decided about a question: the fact that answers it, if any, and the route."""
 
@@ -195,27 +151,8 @@ class _Decision:
 class _Session:
     """What was worked out from one state of the memory; a new state begins a new one."""
 
-    facts: tuple[Fact, ...]
-    index: Index
-    candidates: dict[Query, list[Candidate]] = field(default_factory=dict)
+    shelf: Shelf
     decisions: dict[Query, _Decision] = field(default_factory=dict)
-
-    @cached_property
-    def subjects(self) -> dict[str, int]:
-        """Whom and what the facts are about, each with its place among them."""
-        names = dict.fromkeys(fact.subject for fact in self.facts if fact.subject)
-        return {name: place for place, name in enumerate(names)}
-
-    def others(self, subject: str, start: int, count: int) -> list[str]:
-        """Up to `count` other subjects, from some place on and around."""
-        names, own = self._names, self.subjects[subject]
-        among = len(names) - 1
-        places = ((start + i) % among for i in range(min(count, among)))
-        return [names[place + (place >= own)] for place in places]
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return list(self.subjects)
 
 
 class SCRModel(EditedModel):
@@ -267,17 +204,7 @@ class SCRModel(EditedModel):
     # Editing --------------------------------------------------------------------------------
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
-        requests = latest(requests)
-        pictures = self._sight.of_requests(requests)
-        facts: list[Fact] = []
-        for request, picture in zip(requests, pictures, strict=True):
-            question = question_id(request.prompt, request.image)
-            for text in request.facts or (statement(request),):
-                subject = request.subject if request.subject and request.subject in text else None
-                facts.append(Fact(text, subject, request.id, question, picture))
-        replaced = {fact.question for fact in facts}
-        kept = [fact for fact in self.state or () if fact.question not in replaced]
-        self.state = (*kept, *facts)
+        self.state = with_facts_of(requests, self.state or (), self._sight, sentences)
 
     # Asking ---------------------------------------------------------------------------------
 
@@ -286,7 +213,7 @@ class SCRModel(EditedModel):
         if self._forced == "off":
             return list(queries)
         if self._forced == "on":
-            found = [candidates[:1] for candidates in self._retrieve(queries)]
+            found = [candidates[:1] for candidates in self._session().shelf.nearest(queries)]
             facts = [nearest[0].fact if nearest else None for nearest in found]
         else:
             facts = [decision.fact for decision in self._decide(queries)]
@@ -301,50 +228,15 @@ class SCRModel(EditedModel):
 
     def _session(self) -> _Session:
         facts = self.state or ()
-        if self._working is None or self._working.facts is not facts:
-            index = self._retriever.index([fact.text for fact in facts])
-            self._working = _Session(facts, index)
+        if self._working is None or self._working.shelf.facts is not facts:
+            self._working = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k))
         return self._working
-
-    def _retrieve(self, queries: Sequence[Query]) -> list[list[Candidate]]:
-        """The nearest facts of each query: those with a picture like its own first."""
-        session = self._session()
-        new = [query for query in dict.fromkeys(queries) if query not in session.candidates]
-        if new and session.facts:
-            session.candidates.update(zip(new, self._nearest(session, new), strict=True))
-        return [session.candidates.get(query, []) for query in queries]
-
-    def _nearest(self, session: _Session, queries: Sequence[Query]) -> list[list[Candidate]]:
-        scores = session.index.scores([query.prompt for query in queries])
-        related = scores > 0
-        alike = np.ones_like(related)
-        pictured = [i for i, fact in enumerate(session.facts) if fact.picture is not None]
-        seen = [i for i, query in enumerate(queries) if query.image is not None]
-        if pictured and seen:
-            pictures = [p for i in pictured if (p := session.facts[i].picture) is not None]
-            asked = self._sight.keys(
-                [image for i in seen if (image := queries[i].image) is not None]
-            )
-            cosine = torch.stack(asked) @ torch.stack([p.key for p in pictures]).mT
-            threshold = torch.tensor([p.threshold for p in pictures])
-            pairs = np.ix_(seen, pictured)
-            alike[pairs] = (cosine >= threshold).numpy()
-            scores[pairs] += cosine.double().numpy()
-            related[pairs] = True
-        found: list[list[Candidate]] = []
-        for row, is_related, is_alike in zip(scores, related, alike, strict=True):
-            order = np.lexsort((-row, ~is_alike))
-            order = order[is_related[order]][: self.editor.k]
-            found.append(
-                [Candidate(session.facts[i], float(row[i]), bool(is_alike[i])) for i in order]
-            )
-        return found
 
     def _decide(self, queries: Sequence[Query]) -> list[_Decision]:
         session = self._session()
         new = [query for query in dict.fromkeys(queries) if query not in session.decisions]
         if new:
-            candidates = self._retrieve(new)
+            candidates = session.shelf.nearest(new)
             ways = {
                 "generate": self._by_generation,
                 "likelihood": self._by_likelihood,
@@ -404,14 +296,16 @@ class SCRModel(EditedModel):
         if fact.subject is None:
             return ()
         start, count = zlib.crc32(fact.text.encode()), len(STAND_INS)
-        names = [*self._session().others(fact.subject, start, count), *STAND_INS][:count]
+        names = [*self._session().shelf.others(fact.subject, start, count), *STAND_INS][:count]
         return tuple(fact.text.replace(fact.subject, name) for name in names)
 
 
-def statement(request: EditRequest) -> str:
-    """A request's prompt and its new answer as one sentence: "Who is it? Ann."."""
-    text = f"{request.prompt.rstrip()} {request.target_new.strip()}"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def sentences(request: EditRequest) -> tuple[str, ...]:
+    """A request's facts, or what it says as one sentence: "Who is it? Ann."."""
+    if request.facts:
+        return request.facts
+    text = statement(request)
+    return (text if text.endswith((".", "!", "?")) else f"{text}.",)
 
 
 def _decision(chosen: Candidate | None, found: Sequence[Candidate]) -> _Decision:

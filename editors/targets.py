@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from editors.anatomy import dtype_of
 from editors.base import EditError
 from editors.lm import LM
-from editors.lookup import LookupRule, Place, at, batch_key, columns, divergence_place, place
+from editors.lookup import LookupRule, Place, at, batch_key, columns, divergence_place, place, read
 from editors.tail import Tail
 from schemas.errors import InputError
 from schemas.records import EditRequest
+
+Unit = Literal["block", "projection"]
+"""What δ is measured by; see `Descent`."""
 
 REACHED = 0.05
 """The loss under which an aim is reached, as in the released code."""
@@ -33,9 +38,11 @@ class Descent:
     Attributes:
         layer: The block whose output is changed.
         learning_rate: Of Adam.
-        clamp: The largest norm of δ, in norms of h.
-        weight_decay: Weight of |δ| / |h|^2; the released code squares the second norm only.
+        clamp: The largest norm of δ, in norms of the unit u.
+        weight_decay: Weight of |δ| / |u|^2; the released code squares the second norm only.
         divergence: Weight of KL(p_δ || p) at the divergence place.
+        unit: What u is: h (`block`), or what the projection out of the block's MLP puts out
+            (`projection`), as in ROME.
     """
 
     layer: int
@@ -43,6 +50,7 @@ class Descent:
     clamp: float
     weight_decay: float
     divergence: float
+    unit: Unit = "block"
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,9 @@ def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Te
     """Adam on all aims at once; those that are done leave when they are half of the batch."""
     objective = _Objective(lm, aims, descent)
     h = initial = objective.hidden
+    unit = initial.norm(dim=1) if descent.unit == "block" else _projected(lm, aims, descent)
     delta, mean, square = (torch.zeros_like(h) for _ in range(3))
-    largest = descent.clamp * initial.norm(dim=1)
+    largest = descent.clamp * unit
     updates = torch.tensor([aim.updates for aim in aims], device=h.device)
     active = updates > 0
     read = torch.arange(len(aims), device=h.device)
@@ -141,7 +150,7 @@ def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Te
             kept, read = active[read], active.nonzero()[:, 0]
             reference = objective.reference[kept.to(objective.reference.device)]
             objective = _Objective(lm, [aims[i] for i in read.tolist()], descent, reference)
-        losses, gradient = objective(delta[read], initial[read])
+        losses, gradient = objective(delta[read], unit[read])
         active[read] &= ~(losses < REACHED)
         active &= step <= updates
         if not bool(active.any()):
@@ -155,6 +164,14 @@ def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Te
         norms = moved.norm(dim=1)
         delta[now] = moved * (largest[now] / norms).clamp(max=1)[:, None]
     return list(zip(initial, delta, strict=True))
+
+
+def _projected(lm: LM, aims: list[Aim], descent: Descent) -> Tensor:
+    """Norms of what the projection puts out at the aims' first places, shape (n,)."""
+    keys = read(lm, [aim.places[0] for aim in aims], keys=[descent.layer]).keys[descent.layer]
+    projection = lm.anatomy.projections[descent.layer]
+    with torch.no_grad():
+        return projection(keys.to(dtype_of(projection))).to(keys.dtype).norm(dim=1)
 
 
 class _Objective:
@@ -197,12 +214,12 @@ class _Objective:
         assert self._reference is not None, "the objective was not evaluated yet"
         return self._reference
 
-    def __call__(self, delta: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, delta: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Losses of shape (n,) and their gradients of shape (n, H).
 
         Args:
             delta: δ, shape (n, H).
-            initial: h as it was found first, shape (n, H).
+            unit: |u|, shape (n,).
         """
         delta = delta.detach().requires_grad_()
         states = self._tail.hidden
@@ -223,7 +240,7 @@ class _Objective:
             self._reference = after.detach()
         # As in the released code, the expectation is over the edited distribution.
         divergence = functional.kl_div(self._reference, after, reduction="none", log_target=True)
-        shrinking = delta.norm(dim=1) / initial.norm(dim=1) ** 2
+        shrinking = delta.norm(dim=1) / unit**2
         losses = (-likelihood + self.descent.divergence * divergence.sum(1)).to(
             delta.device
         ) + self.descent.weight_decay * shrinking

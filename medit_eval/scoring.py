@@ -144,7 +144,7 @@ def score(
     from editors.registry import make
     from medit_eval.asking import Settings
     from medit_eval.baselines import baselines, default_cache
-    from medit_eval.corpora import with_corpus
+    from medit_eval.corpora import with_corpus, with_lessons
     from medit_eval.models import identity, resolve
     from medit_eval.questions import slots
     from medit_eval.running import Runner, step_slots
@@ -194,7 +194,8 @@ def score(
     episodes += memory_plan(found, memory_sizes)
     method = editor
     if isinstance(method, str):
-        method = make(method, lm, with_corpus(method, lm, editor_options))
+        given = with_lessons(method, lm, with_corpus(method, lm, editor_options), found)
+        method = make(method, lm, given)
     if memory_sizes:
         _require_routing(method, lm)
     needs = {need for metric in chosen for need in metric.needs} | run.needs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -55,3 +56,13 @@ def _rebuild(
     field: str | None,
 ) -> InputError:
     return kind(reason, file=file, row=row, field=field)
+
+
+def require_one_of(field: str, value: str, known: Sequence[str]) -> None:
+    """See to it that a setting has one of its values.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if value not in known:
+        raise InputError(f"{field} is one of {', '.join(known)}, not {value!r}", field=field)

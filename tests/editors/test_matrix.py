@@ -13,6 +13,7 @@ import torch
 from editors import registry
 from editors.base import EditedModel, Editor
 from editors.digest import weights_digest
+from editors.ike import Lesson
 from editors.lm import LM
 from editors.prompts import Query
 from schemas.records import EditRequest
@@ -24,14 +25,18 @@ FAMILIES = (
     *("llava", "qwen2_5_vl", "blip2"),
 )
 NAMES = tuple(name for name in registry.BUILT_IN if name != "none")
+LESSONS = (
+    Lesson("Bob was born in", "Rome", ("Bob is from",), (("Cleo was born in", "Paris"),)),
+    Lesson("The capital of Spain is", "Oslo"),
+)
 FORGET_SLOWLY = {"memit": {}, "alphaedit": {"threshold_rule": "energy", "threshold": 0.5}}
 
 
 def editor(name: str, lm: LM, folder: Path) -> Editor:
     options: dict[str, object] = {}
-    if name in ("memit", "alphaedit", "come"):
+    if name in ("memit", "alphaedit", "come", "rome"):
         options = {
-            "layers": (0, 1),
+            "layers": (1,) if name == "rome" else (0, 1),
             "steps": 4,
             "contexts": 1,
             "corpus": corpus(folder),
@@ -40,6 +45,10 @@ def editor(name: str, lm: LM, folder: Path) -> Editor:
         }
     elif name == "balancedit":
         options = {"steps": 4, "negative": "random"}
+    elif name in ("ft", "lora", "grace"):
+        options = {"steps": 4}
+    elif name == "ike":
+        options = {"lessons": LESSONS, "k": 3}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no published settings for tiny models
         return registry.make(name, lm, options)
@@ -146,7 +155,7 @@ def test_one_after_another_is_reproducible_and_keeps_both(
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("name", ["memit", "alphaedit", "come", "balancedit"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("scr", "ike")])
 @pytest.mark.parametrize("family", ["gpt2", "opt", "llava"])
 def test_a_long_edit_makes_the_new_answer_likelier(name: str, family: str, tmp_path: Path) -> None:
     lm = tiny(family)

@@ -56,7 +56,8 @@ def lm() -> LM:
 
 
 def test_the_editors_of_this_package_are_listed(plugins: Any) -> None:
-    assert {"none", "memit", "alphaedit", "come", "balancedit", "scr"} == set(names())
+    baselines = {"ft", "lora", "rome", "ike", "grace"}
+    assert {"none", "memit", "alphaedit", "come", "balancedit", "scr", *baselines} == set(names())
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
@@ -93,7 +94,10 @@ def test_a_plug_in_is_made_with_its_options(lm: LM, plugins: Any) -> None:
     [
         ("alphaedti", "no editor 'alphaedti'; did you mean alphaedit?"),
         ("AlphaEdit", "did you mean alphaedit?"),
-        ("xyzzy", "known are alphaedit, balancedit, come, memit, none, scr"),
+        (
+            "xyzzy",
+            "known are alphaedit, balancedit, come, ft, grace, ike, lora, memit, none, rome, scr",
+        ),
     ],
 )
 def test_unknown_names(name: str, reason: str, plugins: Any) -> None:

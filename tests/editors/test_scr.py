@@ -13,7 +13,7 @@ from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Routed
-from editors.scr import SCR, SCRModel, statement
+from editors.scr import SCR, SCRModel, sentences
 from schemas.errors import InputError
 from schemas.images import EncodedImage
 from schemas.records import EditRequest, Sample
@@ -123,9 +123,10 @@ def test_the_last_write_wins() -> None:
 
 
 def test_statements_are_made_of_prompt_and_answer() -> None:
-    assert statement(ANN) == "Ann Smith was born in Rome."
-    assert (
-        statement(replace(ANN, prompt="Who is it? ", target_new="Dr. No.")) == "Who is it? Dr. No."
+    bare = replace(ANN, facts=())
+    assert sentences(bare) == ("Ann Smith was born in Rome.",)
+    assert sentences(replace(bare, prompt="Who is it? ", target_new="Dr. No.")) == (
+        "Who is it? Dr. No.",
     )
 
 

@@ -1,0 +1,255 @@
+"""IKE: editing by in-context learning (Zheng et al., EMNLP 2023, arXiv 2305.12740).
+
+The model's weights stay. Every question is put behind the new fact, and behind k demonstrations of
+what to do with one, in the form
+
+    New Fact: {fact}
+    Prompt: {question} {answer}
+
+Three kinds of demonstrations, each made from another fact f with its old and new answer:
+
+    copy     f's own question, answered anew
+    update   another wording of f's question, answered anew
+    retain   a question that f does not bear on, answered as before
+
+The k demonstrations whose facts are nearest to the new fact are shown, the nearest last, then a
+copy of the new fact itself. 4 of 32 are copies, 12 updates, 16 retained, dealt at random
+(`icl.py` of Zce1112zslx/IKE, 9bbda6d). Facts are compared by a sentence encoder there, here by what
+`retriever` names.
+
+**Several edits.** The paper has one new fact at a time. With more, each question gets the one that
+is nearest to it, whether it bears on it or not: IKE has no gate, and so its locality rests on what
+the model has learned from the retained demonstrations. That is the difference to SCR.
+
+**What does not fit** into the model's context is left out, the farthest demonstration first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from editors.base import EditedModel
+from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
+from editors.lm import LM
+from editors.prompts import Query
+from editors.retrieval import Index, load_retriever
+from editors.routing import Forced, Route, require_mode
+from editors.sight import Picture, Sight
+from schemas.digest import digest128
+from schemas.errors import InputError
+from schemas.records import EditRequest
+
+Kind = Literal["copy", "update", "retain"]
+"""What a demonstration shows."""
+
+DEALT: dict[Kind, int] = {"copy": 4, "update": 12, "retain": 16}
+"""How many of 32 demonstrations are of each kind, in the authors' code."""
+
+ROOM = 40
+"""Tokens left free behind the prompt, for an answer."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A fact with the questions that demonstrations are made of.
+
+    Attributes:
+        prompt: The fact's question.
+        answer: Its new answer.
+        rephrased: Other wordings of the question.
+        unrelated: Questions that the fact does not bear on, with their answers.
+    """
+
+    prompt: str
+    answer: str
+    rephrased: tuple[str, ...] = ()
+    unrelated: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fact(self) -> str:
+        """The fact as one line."""
+        return f"{self.prompt.rstrip()} {self.answer.strip()}"
+
+    def shown(self, kind: Kind, draw: random.Random) -> str:
+        """A demonstration of some kind; a copy where the lesson has nothing for it."""
+        if kind == "update" and self.rephrased:
+            return shown(self.fact, draw.choice(self.rephrased), self.answer)
+        if kind == "retain" and self.unrelated:
+            return shown(self.fact, *draw.choice(self.unrelated))
+        return shown(self.fact, self.prompt, self.answer)
+
+
+def shown(fact: str, prompt: str, answer: str) -> str:
+    """One demonstration."""
+    return f"New Fact: {fact}\nPrompt: {prompt.rstrip()} {answer.strip()}\n\n"
+
+
+@dataclass(frozen=True)
+class IKE:
+    """The hyperparameters of IKE.
+
+    Attributes:
+        k: Demonstrations at most.
+        lessons: What they are made of: facts that are not evaluated. Without any, the new fact
+            alone stands before a question, the baseline PROMPT of the paper.
+        retriever: `bm25`, or a Hugging Face encoder by folder or Hub id.
+        image_layer: The block of the decoder before which pictures are compared.
+        seed: Of the kinds and wordings that are dealt.
+        name: What it is called in reports.
+    """
+
+    k: int = 32
+    lessons: tuple[Lesson, ...] = ()
+    retriever: str = "bm25"
+    image_layer: int = 0
+    seed: int = 0
+    name: str = "ike"
+
+    def __post_init__(self) -> None:
+        if self.k < 0:
+            raise InputError(f"k must not be negative, found {self.k}", field="k")
+        lessons = tuple(self.lessons)
+        if not all(isinstance(lesson, Lesson) for lesson in lessons):
+            raise InputError("lessons are made by `Lesson`", field="lessons")
+        object.__setattr__(self, "lessons", lessons)
+
+    @classmethod
+    def for_model(
+        cls,
+        lm: LM,
+        *,
+        k: int = 32,
+        lessons: tuple[Lesson, ...] = (),
+        retriever: str = "bm25",
+        image_layer: int = 0,
+        seed: int = 0,
+    ) -> Self:
+        """The same for every model.
+
+        Args:
+            lm: The model.
+            k: See the class, as for all that follows.
+            lessons: What demonstrations are made of.
+            retriever: What facts are compared by.
+            image_layer: The block before which pictures are compared.
+            seed: Of what is dealt.
+
+        Raises:
+            InputError: If a setting cannot be.
+        """
+        del lm
+        return cls(k=k, lessons=lessons, retriever=retriever, image_layer=image_layer, seed=seed)
+
+    def apply(self, lm: LM) -> IKEModel:
+        """An edited model with an empty memory.
+
+        Raises:
+            InputError: If the retriever cannot be loaded.
+        """
+        return IKEModel(lm, self)
+
+
+class IKEModel(EditedModel):
+    """A model with a memory of new facts, one of which stands before every question.
+
+    Attributes:
+        state: The facts, in the order of their edits; None without edits.
+        editor: The hyperparameters.
+    """
+
+    keeps_weights = True
+    state_kinds = (Fact, Picture)
+
+    def __init__(self, lm: LM, editor: IKE) -> None:
+        """Begin with an empty memory."""
+        super().__init__(lm)
+        self.state: tuple[Fact, ...] | None = None
+        self.editor = editor
+        self._retriever = load_retriever(editor.retriever, lm.device)
+        self._sight = Sight(lm.asked_in("plain"), editor.image_layer, threshold=1.0)
+        self._forced: Forced | None = None
+        self._shelf: Shelf | None = None
+        self._lessons: Index | None = None
+        self._shown: dict[str, tuple[str, ...]] = {}
+        self.rewrite(self._behind_facts)
+
+    def routing(self, queries: Sequence[Query]) -> list[Route]:
+        """The request whose fact stands before each query: the nearest one."""
+        if not self.state:
+            return [Route(None)] * len(queries)
+        found = (c for c in self._searched().best(queries))
+        return [Route(c.fact.request_id, c.fact.request_id, c.score) for c in found]
+
+    def force(self, mode: Forced | None) -> None:
+        """Put no fact before any question ("off"), until the next call; "on" changes nothing.
+
+        Raises:
+            InputError: If there is no such mode.
+        """
+        require_mode(mode)
+        self._forced = mode
+
+    def demonstrations(self, fact: str) -> tuple[str, ...]:
+        """What is shown before a new fact, the nearest last."""
+        if fact not in self._shown:
+            self._shown[fact] = self._chosen(fact)
+        return self._shown[fact]
+
+    def _edit(self, requests: Sequence[EditRequest]) -> None:
+        self.state = with_facts_of(
+            requests, self.state or (), self._sight, lambda request: (statement(request),)
+        )
+
+    def _searched(self) -> Shelf:
+        facts = self.state or ()
+        if self._shelf is None or self._shelf.facts is not facts:
+            self._shelf = Shelf(facts, self._retriever, self._sight, 1)
+        return self._shelf
+
+    def _behind_facts(self, queries: Sequence[Query]) -> list[Query]:
+        if not self.state or not queries or self._forced == "off":
+            return list(queries)
+        nearest = self._searched().best(queries)
+        return [self._behind(query, found) for query, found in zip(queries, nearest, strict=True)]
+
+    def _behind(self, query: Query, found: Candidate) -> Query:
+        """A query behind as many demonstrations as fit, the new fact's own copy, and the fact."""
+        fact = found.fact.text
+        copy = f"New Fact: {fact}\nPrompt: {fact}\n\n"
+        last = f"New Fact: {fact}\nPrompt: {query.context or ''}"
+        demonstrations = self.demonstrations(fact)
+        limit = self.lm.context_length
+        for first in range(len(demonstrations) + 1):
+            context = "".join((*demonstrations[first:], copy, last))
+            whole = Query(query.prompt, query.image, context)
+            if limit is None or self.lm.prompt_tokens(whole) + ROOM <= limit:
+                return whole
+        return Query(query.prompt, query.image, last)
+
+    def _chosen(self, fact: str) -> tuple[str, ...]:
+        editor = self.editor
+        if not editor.lessons or not editor.k:
+            return ()
+        if self._lessons is None:
+            self._lessons = self._retriever.index([lesson.fact for lesson in editor.lessons])
+        scores = self._lessons.scores([fact])[0]
+        nearest = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[: editor.k]
+        draw = random.Random(digest128(f"{editor.seed} {fact}"))
+        made = [
+            editor.lessons[place].shown(kind, draw)
+            for place, kind in zip(nearest, _dealt(len(nearest), draw), strict=True)
+        ]
+        return tuple(reversed(made))
+
+
+def _dealt(count: int, draw: random.Random) -> list[Kind]:
+    """Kinds of demonstrations in the proportions of `DEALT`, in random order."""
+    whole = sum(DEALT.values())
+    kinds: list[Kind] = [
+        kind for kind, share in DEALT.items() for _ in range(max(1, round(count * share / whole)))
+    ]
+    draw.shuffle(kinds)
+    return (kinds * (count // len(kinds) + 1))[:count]
