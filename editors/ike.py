@@ -21,32 +21,53 @@ copy of the new fact itself. 4 of 32 are copies, 12 updates, 16 retained, dealt 
 is nearest to it, whether it bears on it or not: IKE has no gate, and so its locality rests on what
 the model has learned from the retained demonstrations. That is the difference to SCR.
 
+**Small models** that were never shown this form may read facts in another: `form="bare"` drops the
+labels, so that a fact stands on a line of its own before its question, as in SCR.
+
 **What does not fit** into the model's context is left out, the farthest demonstration first.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from types import MappingProxyType
+from typing import Any, Literal, Self, get_args
 
 from editors.base import EditedModel
 from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
 from editors.lm import LM
+from editors.presets import Kind as ModelKind
+from editors.presets import kind_of
 from editors.prompts import Query
 from editors.retrieval import Index, load_retriever
 from editors.routing import Forced, Route, require_mode
 from editors.sight import Picture, Sight
 from schemas.digest import digest128
-from schemas.errors import InputError
+from schemas.errors import InputError, require_one_of
 from schemas.records import EditRequest
 
 Kind = Literal["copy", "update", "retain"]
 """What a demonstration shows."""
 
+Form = Literal["labelled", "bare"]
+"""How facts and questions are written: with the paper's labels, or without any."""
+
+FORMS: Mapping[Form, str] = MappingProxyType(
+    {"labelled": "New Fact: {fact}\nPrompt: {prompt}", "bare": "{fact}\n{prompt}"}
+)
+
 DEALT: dict[Kind, int] = {"copy": 4, "update": 12, "retain": 16}
 """How many of 32 demonstrations are of each kind, in the authors' code."""
+
+PAPER: Mapping[ModelKind, Mapping[str, Any]] = MappingProxyType(
+    {
+        # this project: testbed/lm has read single facts without labels, and no demonstrations
+        ("gpt2", 6, 128, 2048): {},
+    }
+)
+"""Settings that are not the paper's, by model."""
 
 ROOM = 40
 """Tokens left free behind the prompt, for an answer."""
@@ -73,18 +94,14 @@ class Lesson:
         """The fact as one line."""
         return f"{self.prompt.rstrip()} {self.answer.strip()}"
 
-    def shown(self, kind: Kind, draw: random.Random) -> str:
-        """A demonstration of some kind; a copy where the lesson has nothing for it."""
+    def answered(self, kind: Kind, draw: random.Random) -> str:
+        """A question of some kind with its answer; a copy where the lesson has nothing for it."""
         if kind == "update" and self.rephrased:
-            return shown(self.fact, draw.choice(self.rephrased), self.answer)
+            return f"{draw.choice(self.rephrased).rstrip()} {self.answer.strip()}"
         if kind == "retain" and self.unrelated:
-            return shown(self.fact, *draw.choice(self.unrelated))
-        return shown(self.fact, self.prompt, self.answer)
-
-
-def shown(fact: str, prompt: str, answer: str) -> str:
-    """One demonstration."""
-    return f"New Fact: {fact}\nPrompt: {prompt.rstrip()} {answer.strip()}\n\n"
+            prompt, answer = draw.choice(self.unrelated)
+            return f"{prompt.rstrip()} {answer.strip()}"
+        return self.fact
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,7 @@ class IKE:
         k: Demonstrations at most.
         lessons: What they are made of: facts that are not evaluated. Without any, the new fact
             alone stands before a question, the baseline PROMPT of the paper.
+        form: How facts and questions are written.
         retriever: `bm25`, or a Hugging Face encoder by folder or Hub id.
         image_layer: The block of the decoder before which pictures are compared.
         seed: Of the kinds and wordings that are dealt.
@@ -103,12 +121,14 @@ class IKE:
 
     k: int = 32
     lessons: tuple[Lesson, ...] = ()
+    form: Form = "labelled"
     retriever: str = "bm25"
     image_layer: int = 0
     seed: int = 0
     name: str = "ike"
 
     def __post_init__(self) -> None:
+        require_one_of("form", self.form, get_args(Form))
         if self.k < 0:
             raise InputError(f"k must not be negative, found {self.k}", field="k")
         lessons = tuple(self.lessons)
@@ -121,18 +141,20 @@ class IKE:
         cls,
         lm: LM,
         *,
-        k: int = 32,
+        k: int | None = None,
         lessons: tuple[Lesson, ...] = (),
+        form: Form | None = None,
         retriever: str = "bm25",
         image_layer: int = 0,
         seed: int = 0,
     ) -> Self:
-        """The same for every model.
+        """The paper's settings for a model, or those known to suit it, but for what is given.
 
         Args:
             lm: The model.
             k: See the class, as for all that follows.
             lessons: What demonstrations are made of.
+            form: How facts and questions are written.
             retriever: What facts are compared by.
             image_layer: The block before which pictures are compared.
             seed: Of what is dealt.
@@ -140,8 +162,14 @@ class IKE:
         Raises:
             InputError: If a setting cannot be.
         """
-        del lm
-        return cls(k=k, lessons=lessons, retriever=retriever, image_layer=image_layer, seed=seed)
+        given = {"k": k, "form": form}
+        settings: dict[str, Any] = {
+            **PAPER.get(kind_of(lm), {}),
+            **{name: setting for name, setting in given.items() if setting is not None},
+        }
+        return cls(
+            lessons=lessons, retriever=retriever, image_layer=image_layer, seed=seed, **settings
+        )
 
     def apply(self, lm: LM) -> IKEModel:
         """An edited model with an empty memory.
@@ -173,7 +201,7 @@ class IKEModel(EditedModel):
         self._forced: Forced | None = None
         self._shelf: Shelf | None = None
         self._lessons: Index | None = None
-        self._shown: dict[str, tuple[str, ...]] = {}
+        self._known: dict[str, tuple[str, ...]] = {}
         self.rewrite(self._behind_facts)
 
     def routing(self, queries: Sequence[Query]) -> list[Route]:
@@ -194,9 +222,9 @@ class IKEModel(EditedModel):
 
     def demonstrations(self, fact: str) -> tuple[str, ...]:
         """What is shown before a new fact, the nearest last."""
-        if fact not in self._shown:
-            self._shown[fact] = self._chosen(fact)
-        return self._shown[fact]
+        if fact not in self._known:
+            self._known[fact] = self._chosen(fact)
+        return self._known[fact]
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         self.state = with_facts_of(
@@ -218,8 +246,8 @@ class IKEModel(EditedModel):
     def _behind(self, query: Query, found: Candidate) -> Query:
         """A query behind as many demonstrations as fit, the new fact's own copy, and the fact."""
         fact = found.fact.text
-        copy = f"New Fact: {fact}\nPrompt: {fact}\n\n"
-        last = f"New Fact: {fact}\nPrompt: {query.context or ''}"
+        copy = self._shown(fact, fact)
+        last = self._written(fact, query.context or "")
         demonstrations = self.demonstrations(fact)
         limit = self.lm.context_length
         for first in range(len(demonstrations) + 1):
@@ -228,6 +256,12 @@ class IKEModel(EditedModel):
             if limit is None or self.lm.prompt_tokens(whole) + ROOM <= limit:
                 return whole
         return Query(query.prompt, query.image, last)
+
+    def _written(self, fact: str, prompt: str) -> str:
+        return FORMS[self.editor.form].replace("{prompt}", prompt).replace("{fact}", fact)
+
+    def _shown(self, fact: str, answered: str) -> str:
+        return f"{self._written(fact, answered)}\n\n"
 
     def _chosen(self, fact: str) -> tuple[str, ...]:
         editor = self.editor
@@ -239,7 +273,7 @@ class IKEModel(EditedModel):
         nearest = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[: editor.k]
         draw = random.Random(digest128(f"{editor.seed} {fact}"))
         made = [
-            editor.lessons[place].shown(kind, draw)
+            self._shown(editor.lessons[place].fact, editor.lessons[place].answered(kind, draw))
             for place, kind in zip(nearest, _dealt(len(nearest), draw), strict=True)
         ]
         return tuple(reversed(made))
