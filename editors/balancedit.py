@@ -41,7 +41,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from PIL import Image
@@ -228,6 +228,12 @@ class BalancEdit:
             learning_rate=learning_rate or REFERENCE_RATE * REFERENCE_FAN_IN / width,
             steps=steps,
         )
+
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model: late layers, and alphas as the paper sweeps them."""
+        depth = len(lm.anatomy.blocks)
+        return {"layer": range(depth // 2, depth), "alpha": (0.1, 0.2, 0.3, 0.5)}
 
     def apply(self, lm: LM) -> BalancEditModel:
         """An edited model with an empty codebook.

@@ -160,6 +160,16 @@ class FT:
             **settings,
         )
 
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model: any layer, and rates around the published one."""
+        depth = len(lm.anatomy.blocks)
+        return {
+            "layer": range(depth),
+            "learning_rate": (3e-4, 5e-4, 1e-3, 3e-3),
+            "steps": (10, 25, 50),
+        }
+
     def apply(self, lm: LM) -> FTModel:
         """The model, ready to be edited.
 

@@ -155,6 +155,16 @@ class GRACE:
         }
         return cls(key=key, distance=distance, value=value, rank=rank, seed=seed, **settings)
 
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model: late layers, and radii in their widths' unit."""
+        depth = len(lm.anatomy.blocks)
+        return {
+            "layer": range(depth // 2, depth),
+            "radius": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+            "learning_rate": (0.1, 1.0),
+        }
+
     def apply(self, lm: LM) -> GRACEModel:
         """An edited model with an empty codebook.
 

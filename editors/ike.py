@@ -171,6 +171,12 @@ class IKE:
             lessons=lessons, retriever=retriever, image_layer=image_layer, seed=seed, **settings
         )
 
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model."""
+        del lm
+        return {"k": (0, 4, 16, 32), "form": get_args(Form)}
+
     def apply(self, lm: LM) -> IKEModel:
         """An edited model with an empty memory.
 

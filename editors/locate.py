@@ -126,6 +126,15 @@ class LocateThenEdit:
         preset = preset_for(lm, chosen.get("layers"), paper).settings
         return cls(**{**{n: value for n, value in preset.items() if n in known}, **chosen})
 
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model: windows of layers, and published rates and bounds."""
+        return {
+            "layers": windows(lm, WINDOWS),
+            "learning_rate": (0.1, 0.2, 0.5, 1.0),
+            "clamp": (0.75, 1.0, 1.5, 4.0),
+        }
+
     def precision(self, moment: Moment) -> Precision:
         """How much each direction of a layer's keys should be left alone."""
         raise NotImplementedError
@@ -160,6 +169,21 @@ class LocateThenEdit:
             weight_decay=self.weight_decay,
             divergence=self.divergence,
         )
+
+
+WINDOWS = (1, 3, 5)
+"""How many layers are worth writing to."""
+
+
+def windows(lm: LM, widths: Sequence[int]) -> list[tuple[int, ...]]:
+    """Runs of neighbouring layers of some widths, about eight places for each."""
+    depth = len(lm.anatomy.blocks)
+    return [
+        tuple(range(start, start + width))
+        for width in widths
+        if width <= depth
+        for start in range(0, depth - width + 1, max(1, depth // 8))
+    ]
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,16 @@ class LoRA:
             targets=targets, layers=layers, order=order, reached=reached, seed=seed, **settings
         )
 
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model."""
+        depth = len(lm.anatomy.blocks)
+        return {
+            "layers": (None, tuple(range(depth // 2, depth))),
+            "learning_rate": (1e-4, 3e-4, 1e-3, 3e-3),
+            "rank": (4, 8, 16),
+        }
+
     def apply(self, lm: LM) -> LoRAModel:
         """The model, ready to be edited.
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, Self, Unpack, get_args
+from typing import Any, Literal, Self, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ from editors.locate import (
     Settings,
     new_values,
     warn_of_contradictions,
+    windows,
 )
 from editors.lookup import place, read
 from editors.moments import Moment
@@ -114,6 +115,11 @@ class ROME(LocateThenEdit):
             InputError: If nothing was published for the model and `layers` are not given.
         """
         return cls.published(lm, options, PAPER)
+
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model; see `LocateThenEdit.space`."""
+        return {**super().space(lm), "layers": windows(lm, (1,))}
 
     def precision(self, moment: Moment) -> MomentPrecision:
         """C^-1."""

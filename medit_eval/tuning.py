@@ -27,18 +27,6 @@ from schemas.records import EditRecord
 if TYPE_CHECKING:
     from editors.lm import LM
 
-RATES = (0.1, 0.2, 0.5, 1.0)
-"""Adam's rates for values: those published for large models and up to those small ones need."""
-
-CLAMPS = (0.75, 1.0, 1.5, 4.0)
-"""Largest changes of a value, in norms of the block's output, as published."""
-
-ALPHAS = (0.1, 0.2, 0.3, 0.5)
-"""BalancEdit's small weights: the range that its paper is said to sweep, and the middle."""
-
-WINDOWS = (1, 3, 5)
-"""How many layers are written to."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -196,25 +184,17 @@ def set_aside(
 
 
 def default_space(editor: str, lm: LM) -> dict[str, Sequence[Any]]:
-    """What to choose from for an editor of this project.
+    """What an editor says is worth choosing from, by its classmethod `space(lm)`.
 
     Raises:
-        InputError: If there is nothing to choose for it.
+        InputError: If it says nothing.
     """
-    from editors.registry import option_names
+    from editors.registry import find
 
-    names, depth = option_names(editor), len(lm.anatomy.blocks)
-    if "layers" in names:
-        windows = [
-            tuple(range(start, start + width))
-            for width in WINDOWS
-            if width <= depth
-            for start in range(0, depth - width + 1, max(1, depth // 8))
-        ]
-        return {"layers": windows, "learning_rate": RATES, "clamp": CLAMPS}
-    if "alpha" in names:
-        return {"layer": range(depth // 2, depth), "alpha": ALPHAS}
-    raise InputError(f"nothing is known of how to tune {editor!r}: pass what to choose from")
+    offered = getattr(find(editor), "space", None)
+    if offered is None:
+        raise InputError(f"nothing is known of how to tune {editor!r}: pass what to choose from")
+    return dict(offered(lm))
 
 
 def draw(space: Mapping[str, Sequence[Any]], trials: int, seed: int) -> list[dict[str, Any]]:

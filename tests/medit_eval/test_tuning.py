@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import medit_eval
+from editors.registry import BUILT_IN, option_names
 from medit_eval import tuning
 from medit_eval.tuning import Tuned, default_space, draw, set_aside, tune
 from schemas.errors import InputError
@@ -53,6 +55,10 @@ def test_what_is_chosen_suits_editor_and_model() -> None:
         assert (0, 1, 2) in space["layers"]
         assert all(layers[-1] < LAYERS for layers in space["layers"])
     assert set(default_space("balancedit", lm)) == {"layer", "alpha"}
+    for name in BUILT_IN:
+        if name not in ("none", "scr"):
+            assert set(default_space(name, lm)) <= set(option_names(name))
+            assert math.prod(map(len, default_space(name, lm).values())) > 1
     with pytest.raises(InputError, match="how to tune 'none'"):
         default_space("none", lm)
 
