@@ -1,0 +1,312 @@
+"""MQuAKE rows: several edits at once, and multi-hop questions that need them.
+
+Fields as the README of princeton-nlp/MQuAKE describes them (Zhong et al. 2023, "MQuAKE: Assessing
+Knowledge Editing in Language Models via Multi-Hop Questions"), for MQuAKE-CF, MQuAKE-CF-3k and
+MQuAKE-T. A record has one request for each entry of `requested_rewrite`, and these probes:
+
+- `edit/N` and `rephrase/N`: each request's statement and its question;
+- `hop`: the wordings of the multi-hop question;
+- `single_hop/...`: the facts of the two chains that no request changes.
+
+An item whose edits contradict each other, or a fact that its own new chain relies on, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from schemas.formats import mmedit, multi_counterfact
+from schemas.formats.core import Format, OutputFile
+from schemas.formats.images import ImageSink
+from schemas.formats.rows import Row
+from schemas.records import EditRecord, EditRequest, Probe
+from schemas.rules import normalised, quoted
+
+REQUIRED = (
+    "requested_rewrite", "questions", "answer", "answer_alias", "new_answer", "new_answer_alias",
+    "single_hops", "new_single_hops",
+)  # fmt: skip
+
+DEFAULTS: Mapping[str, Any] = {
+    "answer_alias": [],
+    "new_answer_alias": [],
+    "single_hops": [],
+    "new_single_hops": [],
+}
+
+_REWRITES = "requested_rewrite"
+_BOTH, _NEW, _OLD = "both", "new", "old"
+
+ReadTarget = Callable[[Row, str, str], str]
+"""The answer that a rewrite (its fields, and where it sits) gives under a name."""
+
+
+class _Rewrite:
+    """An entry of `requested_rewrite`: where it sits, its fields and what it asks."""
+
+    def __init__(self, at: str, fields: Row, target: ReadTarget) -> None:
+        self.at = at
+        self.prompt = multi_counterfact.filled(fields, at)
+        self.subject = fields.text(f"{at}.subject")
+        self.new = target(fields, at, "target_new")
+        self.true = target(fields, at, "target_true")
+        self.question = fields.optional_text(f"{at}.question")
+        relation = fields.optional_text(f"{at}.relation_id") or fields.text(f"{at}.prompt")
+        self.fact = (normalised(self.subject), relation)
+        wordings = (self.prompt, self.question)
+        self.asked = {normalised(text) for text in wordings if text is not None}
+
+
+class _Hop:
+    """An entry of `single_hops` or `new_single_hops`."""
+
+    def __init__(self, at: str, fields: Row) -> None:
+        self.at = at
+        question, cloze = fields.text(f"{at}.question"), fields.text(f"{at}.cloze")
+        self.prompts = tuple(dict.fromkeys((question, cloze)))
+        self.asked = {normalised(text) for text in self.prompts}
+        self.answers = distinct(fields.text(f"{at}.answer"), fields.texts(f"{at}.answer_alias"))
+        self.says = {normalised(text) for text in self.answers}
+
+
+def parse(row: Row) -> EditRecord:
+    """The record of a row with nested answers: `target_new.str`."""
+    return parse_with(row, _nested)
+
+
+def parse_with(row: Row, target: ReadTarget) -> EditRecord:
+    """The record of a row.
+
+    Args:
+        row: The row.
+        target: How a rewrite gives its answers.
+
+    Raises:
+        InputError: If a field is missing or the item contradicts itself.
+    """
+    rewrites = [_Rewrite(at, fields, target) for at, fields in row.each(_REWRITES)]
+    if not rewrites:
+        raise row.error("holds no edit", _REWRITES)
+    old = [_Hop(at, fields) for at, fields in row.each("single_hops")]
+    new = [_Hop(at, fields) for at, fields in row.each("new_single_hops")]
+    _check(row, rewrites, new)
+    requests = tuple(
+        EditRequest(
+            id=f"{row.id}/edit/{index}",
+            prompt=rewrite.prompt,
+            image=None,
+            subject=rewrite.subject,
+            target_new=rewrite.new,
+            target_true=rewrite.true,
+            target_new_aliases=_answers_of(rewrite, new, rewrite.new)[1:],
+        )
+        for index, rewrite in enumerate(rewrites)
+    )
+    probes: list[Probe] = []
+    for index, (request, rewrite) in enumerate(zip(requests, rewrites, strict=True)):
+        before = _answers_of(rewrite, old, rewrite.true)
+        probes.append(replace(mmedit.edit_probe(request, before), id=f"edit/{index}"))
+        if rewrite.question is not None and rewrite.question != rewrite.prompt:
+            asked = mmedit.reached("rephrase", (rewrite.question,), None, request.target_new)
+            probes.append(replace(asked, id=f"rephrase/{index}", answers_pre_edit=before))
+    probes.append(_question(row, len(new)))
+    probes += _unedited(rewrites, old, new)
+    return EditRecord(row.id, requests, tuple(probes))
+
+
+def render(record: EditRecord, images: ImageSink) -> dict[str, Any]:
+    """The fields of a record without pictures, with nested answers.
+
+    Raises:
+        InputError: If a request has a picture or a prompt without its subject.
+    """
+    return render_with(record, lambda name, text: {name: {"str": text}})
+
+
+def render_with(record: EditRecord, answer: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """The fields of a record without pictures.
+
+    Args:
+        record: The record.
+        answer: The fields of a rewrite that give the answer of a name.
+
+    Raises:
+        InputError: If a request has a picture or a prompt without its subject.
+    """
+    questions = {probe.id: probe.prompts[0] for probe in record.of_kind("rephrase")}
+    before = {probe.id: probe.answers_pre_edit for probe in record.of_kind("edit")}
+    rewrites, new_edited, old_edited = [], [], []
+    for index, request in enumerate(record.requests):
+        mmedit.without_picture(record, request)
+        rewrite = {"prompt": multi_counterfact.template(record, request)}
+        rewrite |= answer("target_new", request.target_new)
+        if request.target_true is not None:
+            rewrite |= answer("target_true", request.target_true)
+        question = questions.get(f"rephrase/{index}", request.prompt)
+        rewrites.append(rewrite | {"subject": request.subject, "question": question})
+        wordings = (question, request.prompt)
+        new_edited.append(_hop_entry(wordings, (request.target_new, *request.target_new_aliases)))
+        if request.target_true is not None:
+            known = before.get(f"edit/{index}", ()) or (request.target_true,)
+            old_edited.append(_hop_entry(wordings, known))
+    fields: dict[str, Any] = {_REWRITES: rewrites}
+    if (probe := mmedit.first(record, "hop", "two_hop", "one_hop")) is not None and probe.answers:
+        fields["questions"] = list(probe.prompts)
+        if probe.answers_pre_edit:
+            fields["answer"], *fields["answer_alias"] = probe.answers_pre_edit
+        fields["new_answer"], *fields["new_answer_alias"] = probe.answers
+    left_alone = record.of_kind("single_hop")
+    for name, without, edited in (
+        ("single_hops", _NEW, old_edited),
+        ("new_single_hops", _OLD, new_edited),
+    ):
+        if chain := _chain([p for p in left_alone if _place(p)[0] != without], edited):
+            fields[name] = chain
+    return fields
+
+
+def required(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of every row but `case_id` and `orig`, which no reader needs."""
+    return REQUIRED
+
+
+def distinct(first: str, others: Iterable[str]) -> tuple[str, ...]:
+    """An answer and its aliases, each once; aliases without a text are left out."""
+    return tuple(dict.fromkeys((first, *(text for text in others if text.strip()))))
+
+
+def _nested(rewrite: Row, at: str, name: str) -> str:
+    return rewrite.inner(f"{at}.{name}").text(f"{at}.{name}.str")
+
+
+def _check(row: Row, rewrites: Sequence[_Rewrite], new: Sequence[_Hop]) -> None:
+    """Refuse an item whose edits cannot all be true together with its own new chain."""
+    for index, later in enumerate(rewrites):
+        for earlier in rewrites[:index]:
+            same = later.fact == earlier.fact or later.asked & earlier.asked
+            if same and normalised(later.new) != normalised(earlier.new):
+                raise row.error(
+                    f"is {quoted(later.new)}, but {earlier.at} changes the same fact to "
+                    f"{quoted(earlier.new)}",
+                    f"{later.at}.target_new",
+                )
+    for hop in new:
+        for rewrite in rewrites:
+            if hop.asked & rewrite.asked and normalised(rewrite.new) not in hop.says:
+                raise row.error(
+                    f"is {quoted(hop.answers[0])}, but {rewrite.at} changes this fact to "
+                    f"{quoted(rewrite.new)}",
+                    f"{hop.at}.answer",
+                )
+    _check_triples(row)
+
+
+def _check_triples(row: Row) -> None:
+    """Refuse an item whose new chain and edits differ by their ids, where it has both."""
+    origin = row.fields.get("orig")
+    if not isinstance(origin, dict):
+        return
+    chain, edits = (_triples(origin.get(name)) for name in ("new_triples", "edit_triples"))
+    wanted = {(subject, relation): target for subject, relation, target in edits}
+    for index, (subject, relation, target) in enumerate(chain):
+        changed = wanted.get((subject, relation), target)
+        if changed != target:
+            raise row.error(
+                f"leads from {subject} by {relation} to {target}, but an edit leads to {changed}",
+                f"orig.new_triples[{index}]",
+            )
+
+
+def _triples(value: Any) -> list[tuple[str, str, str]]:
+    """The well-formed triples of ids in a list; none where it is no list."""
+    entries = value if isinstance(value, list) else []
+    whole = (entry for entry in entries if isinstance(entry, list) and len(entry) == 3)
+    return [(str(subject), str(relation), str(target)) for subject, relation, target in whole]
+
+
+def _answers_of(rewrite: _Rewrite, hops: Sequence[_Hop], answer: str) -> tuple[str, ...]:
+    """An answer and the aliases that the hop of the same fact gives for it."""
+    for hop in hops:
+        if hop.asked & rewrite.asked and normalised(answer) in hop.says:
+            return distinct(answer, hop.answers)
+    return (answer,)
+
+
+def _question(row: Row, chain: int) -> Probe:
+    """The probe of the multi-hop question, with all its wordings."""
+    questions = row.texts("questions")
+    if not questions:
+        raise row.error("holds no question", "questions")
+    before = distinct(row.text("answer"), row.texts("answer_alias"))
+    return Probe(
+        id="hop",
+        axis="portability",
+        kind="hop",
+        expectation="target",
+        prompts=questions,
+        images=(),
+        answers=distinct(row.text("new_answer"), row.texts("new_answer_alias")),
+        answers_pre_edit=tuple(dict.fromkeys((*before, *row.texts("answer_extended")))),
+        hops=max(chain - 1, 1),
+    )
+
+
+def _unedited(
+    rewrites: Sequence[_Rewrite], old: Sequence[_Hop], new: Sequence[_Hop]
+) -> list[Probe]:
+    """Probes of the facts in the chains that no rewrite changes, those of the new chain first."""
+    edited = {text for rewrite in rewrites for text in rewrite.asked}
+    before, after = ({frozenset(hop.asked) for hop in chain} for chain in (old, new))
+    probes = []
+    for hops, only, others in ((new, _NEW, before), (old, _OLD, after)):
+        for index, hop in enumerate(hops):
+            shared = frozenset(hop.asked) in others
+            if hop.asked & edited or (shared and only == _OLD):
+                continue
+            name = f"single_hop/{_BOTH if shared else only}/{index}"
+            probes.append(
+                Probe(name, "locality", "single_hop", "unchanged", hop.prompts, (), hop.answers)
+            )
+    return probes
+
+
+def _place(probe: Probe) -> tuple[str, int]:
+    """Which chain the fact of a probe belongs to, and where; at the end where it does not say."""
+    parts = probe.id.split("/")
+    if len(parts) == 3 and parts[1] in (_BOTH, _NEW, _OLD) and parts[2].isdecimal():
+        return parts[1], int(parts[2])
+    return _BOTH, 10**9
+
+
+def _chain(left_alone: Sequence[Probe], edited: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A chain of hops: facts left alone where they stood, edited ones in the gaps, in order."""
+    places = sorted((p for p in left_alone if p.answers), key=lambda p: _place(p)[1])
+    gaps, chain = list(edited), []
+    for probe in places:
+        while gaps and len(chain) < _place(probe)[1]:
+            chain.append(gaps.pop(0))
+        chain.append(_hop_entry(probe.prompts, probe.answers))
+    return chain + gaps
+
+
+def _hop_entry(wordings: Sequence[str], answers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "question": wordings[0],
+        "cloze": wordings[-1],
+        "answer": answers[0],
+        "answer_alias": list(answers[1:]),
+    }
+
+
+FORMAT = Format(
+    name="mquake",
+    title="MQuAKE",
+    files=(OutputFile("MQuAKE.json"),),
+    required=required,
+    parse=parse,
+    render=render,
+    defaults=DEFAULTS,
+    foreign=frozenset({"split", "orig_triples", "new_triples"}),
+)
