@@ -13,6 +13,8 @@ from PIL import Image
 from schemas.images import EncodedImage
 from schemas.records import EditRecord, EditRequest, Probe
 
+from .text_rows import TEXT_ROWS
+
 MakeImage = Callable[..., EncodedImage]
 
 
@@ -180,6 +182,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
             "locality_ground_truth": "Norse",
         },
     ),
+    *TEXT_ROWS,
 ]
 
 
@@ -190,6 +193,7 @@ def image_root(tmp_path: Path) -> Path:
     names = ["val2014/bench.jpg", "val2014/river.jpg", "hops/vane.jpg", "rephrased/bench.png"]
     names += ["val2014/COCO_val2014_000000000042.jpg", "locality/425/0.png"]
     names += [f"generality/425/{n}.jpg" for n in range(10)]
+    names += ["bench.jpg", "river.jpg", "vane.jpg"]
     for index, name in enumerate(names):
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
