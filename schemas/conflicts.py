@@ -76,11 +76,9 @@ def find_conflicts(records: Iterable[EditRecord]) -> tuple[Conflict, ...]:
 def summary(conflicts: Sequence[Conflict]) -> str:
     """What is wrong with a set of records, in one sentence with an example."""
     hurt = {conflict.record for conflict in conflicts}
+    who = "1 record contradicts" if len(hurt) == 1 else f"{len(hurt):,} records contradict"
     pairs = "1 pair" if len(conflicts) == 1 else f"{len(conflicts):,} pairs"
-    return (
-        f"{len(hurt):,} records contradict others where all are edited together ({pairs}): "
-        f"{conflicts[0]}"
-    )
+    return f"{who} others where all are edited together ({pairs}): {conflicts[0]}"
 
 
 def _of_record(position: int, record: EditRecord, edits: _Edits) -> Iterator[Conflict]:
