@@ -6,7 +6,8 @@ MQuAKE-T. A record has one request for each entry of `requested_rewrite`, and th
 
 - `edit/N` and `rephrase/N`: each request's statement and its question;
 - `hop`: the wordings of the multi-hop question;
-- `single_hop/...`: the facts of the two chains that no request changes.
+- `single_hop/...`: the facts of the new chain that no request changes;
+- `former_hop/...`: such facts that only the old chain goes through.
 
 An item whose edits contradict each other, or a fact that its own new chain relies on, is refused.
 """
@@ -37,7 +38,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 _REWRITES = "requested_rewrite"
-_BOTH, _NEW, _OLD = "both", "new", "old"
+_BOTH, _NEW = "both", "new"
 
 ReadTarget = Callable[[Row, str, str], str]
 """The answer that a rewrite (its fields, and where it sits) gives under a name."""
@@ -157,13 +158,12 @@ def render_with(record: EditRecord, answer: Callable[[str, str], dict[str, Any]]
         if probe.answers_pre_edit:
             fields["answer"], *fields["answer_alias"] = probe.answers_pre_edit
         fields["new_answer"], *fields["new_answer_alias"] = probe.answers
-    left_alone = record.of_kind("single_hop")
-    for name, without, edited in (
-        ("single_hops", _NEW, old_edited),
-        ("new_single_hops", _OLD, new_edited),
-    ):
-        if chain := _chain([p for p in left_alone if _place(p)[0] != without], edited):
-            fields[name] = chain
+    kept = record.of_kind("single_hop")
+    shared = [probe for probe in kept if not probe.id.startswith(f"single_hop/{_NEW}/")]
+    if chain := _chain([*shared, *record.of_kind("former_hop")], old_edited):
+        fields["single_hops"] = chain
+    if chain := _chain(kept, new_edited):
+        fields["new_single_hops"] = chain
     return fields
 
 
@@ -259,33 +259,34 @@ def _unedited(
     """Probes of the facts in the chains that no rewrite changes, those of the new chain first."""
     edited = {text for rewrite in rewrites for text in rewrite.asked}
     before, after = ({frozenset(hop.asked) for hop in chain} for chain in (old, new))
-    probes = []
-    for hops, only, others in ((new, _NEW, before), (old, _OLD, after)):
-        for index, hop in enumerate(hops):
-            shared = frozenset(hop.asked) in others
-            if hop.asked & edited or (shared and only == _OLD):
-                continue
-            name = f"single_hop/{_BOTH if shared else only}/{index}"
-            probes.append(
-                Probe(name, "locality", "single_hop", "unchanged", hop.prompts, (), hop.answers)
-            )
-    return probes
+    named = [
+        (f"single_hop/{_BOTH if hop.asked in before else _NEW}/{index}", "single_hop", hop)
+        for index, hop in enumerate(new)
+    ]
+    named += [
+        (f"former_hop/{index}", "former_hop", hop)
+        for index, hop in enumerate(old)
+        if hop.asked not in after
+    ]
+    return [
+        Probe(name, "locality", kind, "unchanged", hop.prompts, (), hop.answers)
+        for name, kind, hop in named
+        if not hop.asked & edited
+    ]
 
 
-def _place(probe: Probe) -> tuple[str, int]:
-    """Which chain the fact of a probe belongs to, and where; at the end where it does not say."""
-    parts = probe.id.split("/")
-    if len(parts) == 3 and parts[1] in (_BOTH, _NEW, _OLD) and parts[2].isdecimal():
-        return parts[1], int(parts[2])
-    return _BOTH, 10**9
+def _place(probe: Probe) -> int:
+    """Where in its chain the fact of a probe stands; at the end where its id does not say."""
+    last = probe.id.rpartition("/")[2]
+    return int(last) if last.isdecimal() and last.isascii() and len(last) < 6 else 10**6
 
 
-def _chain(left_alone: Sequence[Probe], edited: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _chain(left_alone: Iterable[Probe], edited: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A chain of hops: facts left alone where they stood, edited ones in the gaps, in order."""
-    places = sorted((p for p in left_alone if p.answers), key=lambda p: _place(p)[1])
-    gaps, chain = list(edited), []
-    for probe in places:
-        while gaps and len(chain) < _place(probe)[1]:
+    gaps = list(edited)
+    chain: list[dict[str, Any]] = []
+    for probe in sorted((probe for probe in left_alone if probe.answers), key=_place):
+        while gaps and len(chain) < _place(probe):
             chain.append(gaps.pop(0))
         chain.append(_hop_entry(probe.prompts, probe.answers))
     return chain + gaps

@@ -93,7 +93,11 @@ def test_zsre_has_two_readings() -> None:
     assert rome.of_kind("text")[0].prompts == (ZSRE_ROW["loc"] + "?",)
     request = replace(rome.requests[0], target_new="Sund")
     row = FORMATS["zsre-rome"].write_row(replace(rome, requests=(request,)))
-    assert (row["answers"], row["alt"], row["loc"]) == (["Sund", "Bjorgvin"], "Oslo", ZSRE_ROW["loc"])
+    assert (row["answers"], row["alt"], row["loc"]) == (
+        ["Sund", "Bjorgvin"],
+        "Oslo",
+        ZSRE_ROW["loc"],
+    )
 
 
 # MQuAKE -----------------------------------------------------------------------------------------
@@ -106,7 +110,7 @@ def test_mquake_asks_the_edit_the_chain_and_what_stays() -> None:
     assert request.target_new_aliases == ("Republic of Dalia",)
     by_id = {probe.id: probe for probe in record.probes}
     assert list(by_id) == [
-        "edit/0", "rephrase/0", "hop", "single_hop/both/0", "single_hop/new/2", "single_hop/old/2",
+        "edit/0", "rephrase/0", "hop", "single_hop/both/0", "single_hop/new/2", "former_hop/2",
     ]  # fmt: skip
     assert by_id["edit/0"].answers_pre_edit == ("Fjellia", "Kingdom of Fjellia")
     assert by_id["rephrase/0"].prompts == ("Which country is Per Lie a citizen of?",)
@@ -239,9 +243,7 @@ def test_rippleedits_statements_are_taken_apart() -> None:
          "Dalia", "dal"),
     ],
 )  # fmt: skip
-def test_statements_without_a_label(
-    statement: str, prompt: str, subject: str, target: str
-) -> None:
+def test_statements_without_a_label(statement: str, prompt: str, subject: str, target: str) -> None:
     edit = {"prompt": statement, "subject_id": "Q2", "relation": "ANY", "target_id": "Q77"}
     (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": edit}).requests
     assert (request.prompt, request.subject, request.target_new) == (prompt, subject, target)
