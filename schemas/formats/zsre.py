@@ -29,29 +29,14 @@ _MARK = "?"
 def parse(row: Row) -> EditRecord:
     """The record of a row whose edit is to `alt`."""
     truths = _answers(row)
-    request = EditRequest(
-        id=row.id,
-        prompt=row.text("src"),
-        image=None,
-        subject=row.text("subject"),
-        target_new=row.text("alt"),
-        target_true=truths[0],
-    )
+    request = _request(row, row.text("alt"), true=truths[0])
     return _record(row, request, row.text("loc"), truths)
 
 
 def parse_rome(row: Row) -> EditRecord:
     """The record of a row whose edit is to the right answer."""
-    truths = _answers(row)
-    request = EditRequest(
-        id=row.id,
-        prompt=row.text("src"),
-        image=None,
-        subject=row.text("subject"),
-        target_new=truths[0],
-        target_true=None,
-        target_new_aliases=truths[1:],
-    )
+    right, *aliases = _answers(row)
+    request = _request(row, right, aliases=tuple(aliases))
     return _record(row, request, row.text("loc") + _MARK, None)
 
 
@@ -93,6 +78,20 @@ def _answers(row: Row) -> tuple[str, ...]:
     if not answers:
         raise row.error("holds no answer", "answers")
     return answers
+
+
+def _request(
+    row: Row, new: str, true: str | None = None, aliases: tuple[str, ...] = ()
+) -> EditRequest:
+    return EditRequest(
+        id=row.id,
+        prompt=row.text("src"),
+        image=None,
+        subject=row.text("subject"),
+        target_new=new,
+        target_true=true,
+        target_new_aliases=aliases,
+    )
 
 
 def _record(

@@ -48,6 +48,14 @@ MMEDIT_ROW: dict[str, Any] = {
     "m_loc_q": "What crosses the water?",
     "m_loc_a": "a ferry",
 }
+CAPTION_ROW: dict[str, Any] = {
+    **MMEDIT_ROW,
+    "src": "a photo of",
+    "pred": "two dogs on a beach",
+    "rephrase": "an image of",
+    "alt": "a red kite above a long pier",
+}
+"""E-IC: the question asks for a caption, and the answers are whole sentences."""
 TRAIN_FIELDS: dict[str, Any] = {
     "rephrased_questions_train": ["Name the thing on the bench.", "On the bench, what is it?"],
     "locality_answer_train": "a lamp",
@@ -153,6 +161,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("mmedit", "gaps", {**{k: v for k, v in MMEDIT_ROW.items() if k != "loc_ans"}, "pred": None}),
     ("mmedit", "empty train list", {**MMEDIT_ROW, "rephrased_questions_train": []}),
+    ("mmedit", "captions", CAPTION_ROW),
     ("easyedit", "plain", MMEDIT_ROW),
     ("vlkeb", "no hops", MMEDIT_ROW),
     ("vlkeb", "hops", VLKEB_ROW),

@@ -14,14 +14,13 @@ import pytest
 from schemas.errors import InputError
 from schemas.formats import FORMATS, ImageFolder, ReadContext
 from schemas.formats.files import read_rows
-from schemas.formats.mc_mke import read_joined
+from schemas.formats.mc_mke_files import read_joined
 from schemas.manifest import Rules
 from schemas.records import APART, EditRecord
 from schemas.rules import check_record
 
-from .conftest import ROWS
+from .conftest import CAPTION_ROW, ROWS
 from .text_rows import (
-    CAPTION_ROW,
     HUB_ROW,
     IE_ROW,
     IE_TESTED_ROW,

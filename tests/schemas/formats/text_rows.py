@@ -276,21 +276,6 @@ FLAT_ROW: dict[str, Any] = {
     "locality_prompt": "Per Lie speaks",
     "locality_ground_truth": "Norse",
 }
-CAPTION_ROW: dict[str, Any] = {
-    "src": "a photo of",
-    "pred": "two dogs on a beach",
-    "rephrase": "an image of",
-    "alt": "a red kite above a long pier",
-    "image": "val2014/bench.jpg",
-    "image_rephrase": "rephrased/bench.png",
-    "loc": "nq question: who wrote the first almanac",
-    "loc_ans": "a monk",
-    "m_loc": "val2014/river.jpg",
-    "m_loc_q": "What crosses the water?",
-    "m_loc_a": "a ferry",
-}
-"""E-IC: the question asks for a caption, and the answers are whole sentences."""
-
 TEXT_ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("counterfact", "flat", FLAT_ROW),
     ("counterfact", "as released", MULTI_ROW),
@@ -310,5 +295,4 @@ TEXT_ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("mc-mke", "IE with tests", IE_TESTED_ROW),
     ("mc-mke", "IRO", IRO_ROW),
     ("mc-mke", "SRO", SRO_ROW),
-    ("mmedit", "captions", CAPTION_ROW),
 ]
