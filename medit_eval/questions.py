@@ -15,13 +15,16 @@ from medit_eval.metrics.matching import normalise
 from medit_eval.predictions import Baseline, Output, Prediction, Routing
 from schemas.digest import digest128
 from schemas.documents import DocumentRecord
-from schemas.records import EditRecord, Probe
+from schemas.records import APART, EditRecord, Probe
 
 if TYPE_CHECKING:
     from editors.prompts import Query
 
 _DIRECT = ("reliability", "generality")
 """Axes whose probes have the edit's own answers."""
+
+_CONTINUED = ("edit", "generation")
+"""Kinds of probes that are continued at length, where that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,16 @@ class Slot:
         )
 
 
-def slots(record: EditRecord, *, continued: bool = False) -> Iterator[Slot]:
+def slots(
+    record: EditRecord, *, continued: bool = False, apart: frozenset[str] = frozenset()
+) -> Iterator[Slot]:
     """Every question of a record.
 
     Args:
         record: The record.
-        continued: Whether the edited question itself is also continued at length.
+        continued: Whether the edited question itself, and the beginnings of texts, are also
+            continued at length.
+        apart: The kinds that stand apart (`schemas.records.APART`) and are asked all the same.
     """
     from editors.prompts import Query
 
@@ -135,8 +142,10 @@ def slots(record: EditRecord, *, continued: bool = False) -> Iterator[Slot]:
         if probe.axis == "document":
             yield from _documents(record, probe)
             continue
+        if probe.kind in APART and probe.kind not in apart:
+            continue
         answer, rival = _pair(record, probe)
-        long = continued and probe.kind == "edit"
+        long = continued and probe.kind in _CONTINUED
         for index, (prompt, image) in enumerate(probe.queries()):
             yield Slot(record, probe, index, Question(Query(prompt, image), answer, rival, long))
 

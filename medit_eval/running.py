@@ -59,6 +59,7 @@ class Runner:
         settings: How the model is asked.
         before: The unedited model's answers by question.
         continued: Whether edited questions are continued at length.
+        apart: The kinds that stand apart and are asked all the same.
         seed: What random choices of editors derive from.
         done: Keys of the predictions that are there already.
         keep: Takes predictions as they come.
@@ -74,6 +75,7 @@ class Runner:
     settings: Settings
     before: Mapping[str, Baseline]
     continued: bool
+    apart: frozenset[str]
     seed: int
     done: Collection[tuple[str, str, int, str]]
     keep: Callable[[Sequence[Prediction]], None]
@@ -103,7 +105,7 @@ class Runner:
 
     def slots(self, step: Step) -> Iterator[Slot]:
         """The questions of a step."""
-        return step_slots(step, continued=self.continued)
+        return step_slots(step, continued=self.continued, apart=self.apart)
 
     def _todo(self, step: Step) -> bool:
         if step.benchmarks and self.benchmark is not None and self.benchmark.lacks(step.phase):
@@ -114,17 +116,20 @@ class Runner:
         return sum(1 for _ in self.slots(step))
 
 
-def step_slots(step: Step, *, continued: bool) -> Iterator[Slot]:
+def step_slots(
+    step: Step, *, continued: bool, apart: frozenset[str] = frozenset()
+) -> Iterator[Slot]:
     """The questions that are asked in a step.
 
     Args:
         step: The step.
         continued: Whether edited questions are continued at length.
+        apart: The kinds that stand apart and are asked all the same.
     """
     for record in step.ask:
-        yield from slots(record, continued=continued)
+        yield from slots(record, continued=continued, apart=apart)
     for record in step.watch:
-        for slot in slots(record, continued=continued):
+        for slot in slots(record, continued=continued, apart=apart):
             if slot.probe.expectation == "unchanged":
                 yield slot
 
@@ -280,7 +285,18 @@ class _Episode:
         other = self.changed.get(_place(query.prompt, query.image))
         if slot.probe.expectation == "unchanged" and other not in (None, slot.record.id):
             return f"the edit of record {other} is meant to change this answer"
+        if slot.probe.axis == "portability" and (other := self._link_changed_by(slot.record)):
+            return f"the edit of record {other} changes a fact that this question relies on"
         return None
+
+    def _link_changed_by(self, record: EditRecord) -> str | None:
+        """A record whose edit changes a fact that this one's multi-hop questions go through."""
+        changes = (
+            self.changed.get(_place(prompt, image))
+            for probe in record.of_kind("single_hop")
+            for prompt, image in probe.queries()
+        )
+        return next((other for other in changes if other not in (None, record.id)), None)
 
     def _scored_as_before(self, slot: Slot, before: Baseline) -> Question:
         """The question with the answer scored that was scored before the edit."""

@@ -26,7 +26,6 @@ from typing import Any
 
 from medit_eval.checkpoints import Checkpoints
 from medit_eval.documents.report import RUN_DOCUMENTS, RunDocument
-from medit_eval.metrics import Need
 from medit_eval.parts import Parts, read_part
 from medit_eval.predictions import DIAGNOSTICS, PREDICTIONS, Diagnostic, Prediction
 from schemas.arrow import from_row
@@ -106,8 +105,8 @@ class RunFolder:
         """All predictions so far."""
         return self._kept
 
-    def needs(self) -> set[Need]:
-        """What the run that is here asks for; nothing where none is.
+    def needs(self) -> set[str]:
+        """What the run that is here asks for, and the kinds apart; nothing where none is.
 
         Raises:
             InputError: If its manifest is damaged.

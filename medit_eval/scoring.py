@@ -41,7 +41,7 @@ from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import write_parquet
 from schemas.progress import Progress, Quiet
-from schemas.records import EditRecord, EditRequest
+from schemas.records import APART, EditRecord, EditRequest
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -198,9 +198,9 @@ def score(
         method = make(method, lm, given)
     if memory_sizes:
         _require_routing(method, lm)
-    needs = {need for metric in chosen for need in metric.needs} | run.needs()
+    needs = {need for metric in chosen for need in (*metric.needs, *metric.apart)} | run.needs()
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
-    continued = "continuation" in needs
+    continued, apart = "continuation" in needs, APART & needs
     name, documents = identity(lm), documents_of(found)
     manifest = RunManifest(
         run_version=VERSION,
@@ -246,7 +246,9 @@ def score(
             write_documents(run.root, documents)
         if not manifest.complete:
             questions = [
-                slot.question for record in found for slot in slots(record, continued=continued)
+                slot.question
+                for record in found
+                for slot in slots(record, continued=continued, apart=apart)
             ]
             total = len({question.digest for question in questions})
             if run.root is not None:
@@ -260,7 +262,7 @@ def score(
                     course.tick = tick
                     course.before(lm, _benchmark_cache(cache))
             runner = Runner(
-                lm, method, settings, before, continued, seed,
+                lm, method, settings, before, continued, apart, seed,
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
                 lambda done: None, run.checkpoints, course,
             )  # fmt: skip
@@ -268,7 +270,7 @@ def score(
                 1
                 for episode in episodes
                 for step in episode
-                for _ in step_slots(step, continued=continued)
+                for _ in step_slots(step, continued=continued, apart=apart)
             )
             if course is not None:
                 count += course.size * len(course.requests)

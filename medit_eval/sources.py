@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.arrow import schema_of, to_row
+from schemas.conflicts import find_conflicts, summary
 from schemas.errors import InputError
 from schemas.records import EditRecord
+
+if TYPE_CHECKING:
+    from schemas.formats import Format
 
 PEOPLE = "testbed/people"
 """The records about the people that the testbed models know."""
@@ -27,6 +32,10 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
     {"zsre": "easyedit-text", "wikidata_counterfact": "easyedit-text", "knowedit": "easyedit-text"}
 )
 """Data sets by name -> the format of their rows."""
+
+
+_CHAINED = frozenset({"mquake", "mquake-remastered"})
+"""Formats whose questions rely on facts that the edits of other records may change."""
 
 
 def format_names() -> list[str]:
@@ -67,6 +76,8 @@ def load(
         if record.id in seen:
             raise InputError("two records have this id", file=_name(records), row=record.id)
         seen.add(record.id)
+    if records_format in _CHAINED and (clashes := find_conflicts(found)):
+        warnings.warn(f"{_name(records) or 'the data set'}: {summary(clashes)}", stacklevel=2)
     return found
 
 
@@ -129,7 +140,9 @@ def _own(path: Path) -> Iterator[EditRecord]:
 def _foreign_file(path: Path, records_format: str, images: Path | None) -> Iterator[EditRecord]:
     from schemas.formats.files import read_rows
 
-    _format(records_format)
+    joined = _format(records_format).joined
+    if path.is_dir() and joined is not None:
+        return _foreign(joined(path), records_format, images, path)
     return _foreign(read_rows(path), records_format, images, path)
 
 
@@ -175,13 +188,13 @@ def _from_dataset(dataset: Any, records_format: str, images: Path | None) -> Ite
     yield from _foreign(enumerate(rows), records_format, images, "the data set")
 
 
-def _formats() -> Mapping[str, Any]:
-    from schemas.formats import FORMATS, counterfact
+def _formats() -> Mapping[str, Format]:
+    from schemas.formats import FORMATS
 
-    return {counterfact.FORMAT.name: counterfact.FORMAT, **FORMATS}
+    return FORMATS
 
 
-def _format(name: str) -> Any:
+def _format(name: str) -> Format:
     found = _formats().get(_ALIASES.get(name, name))
     if found is None:
         raise InputError(

@@ -136,9 +136,16 @@ PROBE_KINDS: dict[str, str] = {
     "negative": "the edited question about a picture with another answer",
     "unrelated_image": "another question about an unrelated picture",
     "text": "an unrelated question without a picture",
+    "neighborhood": "the edited question about another subject that has the old answer",
+    "single_hop": "a fact that a multi-hop question goes through and the edit leaves alone",
+    "former_hop": "a fact that a multi-hop question went through before the edit, and not after",
     "one_hop": "a question that chains the edited fact with one more",
     "two_hop": "a question that chains the edited fact with two more",
     "hop": "a question that chains the edited fact with others",
+    "compositionality_i": "a question that goes on from the edited fact to one about its answer",
+    "compositionality_ii": "a question that comes to the edited fact from another subject",
+    "consistency": "the edited knowledge where the other source, picture or text, leads to it",
+    "sub_question": "a question about a detail of a long new answer",
     "subject_aliasing": "the edited question with another name of its subject",
     "logical_generalization": "a question whose answer follows from the edited fact",
     "relation_specificity": "another relation of the edited subject",
@@ -149,8 +156,17 @@ PROBE_KINDS: dict[str, str] = {
     "rewrite": "the edited article, to be brought up to date",
     "rewrite_related": "an article that is linked with the edited one, to be left as it is",
     "rewrite_random": "any other article, to be left as it is",
+    "generation": "the beginning of a text about the edited subject, to be continued at length",
+    "attribute": "another subject that has the new answer without any edit",
 }
 """Probe kinds that the builders and format readers write, in the order of reports."""
+
+APART: frozenset[str] = frozenset({"generation", "attribute"})
+"""Kinds that are asked and judged only where a metric names them, and so enter no other mean.
+
+A text to be continued has no accepted answer. Subjects that have the new answer anyway belong to
+CounterFact's rows but to none of its published means.
+"""
 
 
 @dataclass(frozen=True, slots=True)

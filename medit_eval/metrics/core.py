@@ -10,7 +10,7 @@ from typing import Literal
 
 from medit_eval.predictions import Output, Prediction, Score
 from schemas.errors import InputError
-from schemas.records import Expectation
+from schemas.records import APART, Expectation
 
 Way = Literal["generation", "teacher-forced", "probability", "judge", "routing"]
 """How an answer is looked at: written freely, token by token with the right ones in view, by how
@@ -33,7 +33,8 @@ class Metric:
         judge: The score of one prediction. Raises `Unscorable` where there is none.
         expectation: The probes that it judges: those the edit should reach (`target`), those it
             must not (`unchanged`), or both (None).
-        kinds: The probe kinds that it judges, or None for all.
+        kinds: The probe kinds that it judges, or None for all but those that stand apart
+            (`schemas.records.APART`).
         needs: What must have been asked for it.
         routed: Whether it judges editors with a memory only.
         way: How it looks at an answer; numbers of different ways are not comparable.
@@ -48,6 +49,11 @@ class Metric:
     way: Way = "generation"
 
     @property
+    def apart(self) -> frozenset[str]:
+        """The kinds it judges that nobody asks about unless a metric names them."""
+        return APART & (self.kinds or frozenset())
+
+    @property
     def meaning(self) -> str:
         """What it says, in one sentence: the first line of its function's docstring."""
         return (self.judge.__doc__ or "").strip().split("\n")[0]
@@ -58,7 +64,7 @@ class Metric:
             return False
         if self.routed and prediction.routing is None:
             return False
-        if self.kinds is not None and prediction.kind not in self.kinds:
+        if prediction.kind in APART if self.kinds is None else prediction.kind not in self.kinds:
             return False
         return self.expectation in (None, prediction.expectation)
 

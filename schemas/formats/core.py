@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from schemas.errors import InputError
@@ -64,6 +65,12 @@ class Format:
         render: Record -> the fields that it holds; a field it holds nothing for is left out.
         defaults: Values for required fields that loaders accept when nothing is known.
         aliases: Other names of fields: alias -> canonical name.
+        marks: Fields with a default that all the same tell rows of this format from others.
+        foreign: Fields that no row of this format has, but rows of a similar one do.
+        forms: Formats that circulate under this name too. A row that fits one of them is read as
+            that, and its record is written as that.
+        joined: Reads a folder whose files hold one data set together, as rows with their numbers;
+            None where one file is a data set.
     """
 
     name: str
@@ -74,6 +81,17 @@ class Format:
     render: Callable[[EditRecord, ImageSink], dict[str, Any]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    marks: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+    forms: tuple[Format, ...] = ()
+    joined: Callable[[Path], Iterator[tuple[int, dict[str, Any]]]] | None = None
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row has the fields by which this format is told, and none that are foreign.
+
+        Those are the fields that it requires and has no default for, and its marks.
+        """
+        return self._misfit(row) is None
 
     def read_row(
         self,
@@ -90,8 +108,11 @@ class Format:
 
         Raises:
             InputError: If a field is missing, has another type, names a picture that cannot be
-                used, or the row is no JSON object.
+                used, the row is no JSON object, or it has the fields of another format.
         """
+        for form in self.forms:
+            if form.fits(row):
+                return form.read_row(row, images, context)
         try:
             row_id = f"{self.name}-{_digest(row)}"
         except (TypeError, ValueError) as error:
@@ -101,6 +122,7 @@ class Format:
         canonical = {names.get(name, name): value for name, value in row.items()}
         if len(canonical) != len(row):
             raise InputError("names one field twice", file=context.file, row=context.row)
+        self._check_fields(row, context)
         record = self.parse(Row(canonical, images, context, row_id))
         if context.source is not None:
             copied = (Provenance(part, context.source, "source") for part in ("requests", "probes"))
@@ -118,11 +140,14 @@ class Format:
             InputError: Naming the record and the field that this format requires and the record
                 lacks, or what it holds that the format has no place for.
         """
+        kept = record.extra_fields
+        for form in self.forms:
+            if kept.get("format") == form.name:
+                return form.write_row(record, images)
         try:
             fields = self.render(record, KeepPaths() if images is None else images)
         except ImageError as error:
             raise InputError(str(error), row=record.id) from None
-        kept = record.extra_fields
         if kept.get("format") != self.name:
             kept = {}
         rest: dict[str, Any] = kept.get("rest", {})
@@ -149,6 +174,34 @@ class Format:
         names = kept.get("names", {})
         row = {names.get(name, name): value for name, value in written.items()}
         return {name: row[name] for name in _ordered(row, kept.get("order", ()))}
+
+    def _misfit(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
+        """A field by which a row is not of this format, and in which way; None if it is."""
+        names = self._names(row)
+        there = {names.get(name, name): value for name, value in row.items()}
+        for name in self.required(there):
+            needed = name in self.marks or name not in self.defaults
+            if needed and name not in there:
+                return name, f"is missing, and {self.title} requires it"
+        if strange := sorted(self.foreign & there.keys()):
+            return strange[0], f"is no field of {self.title}"
+        return None
+
+    def _check_fields(self, row: Mapping[str, Any], context: ReadContext) -> None:
+        """Refuse a row that has not the fields of this format but those of others."""
+        misfit = self._misfit(row)
+        if misfit is None:
+            return
+        from schemas.formats import looks_like
+
+        if others := looks_like(row):
+            names = " or ".join(map(repr, others))
+            raise InputError(
+                f"{misfit[1]}; the row looks like {names}",
+                file=context.file,
+                row=context.row,
+                field=misfit[0],
+            )
 
     def _names(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Alias -> canonical name, for the aliases that a row uses."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from schemas.errors import InputError
 from schemas.formats import mmedit
 from schemas.formats.core import Format, OutputFile
 from schemas.formats.images import ImageSink
@@ -59,13 +58,7 @@ def flat_fields(record: EditRecord) -> dict[str, Any]:
     Raises:
         InputError: If it has several requests, or one with a picture.
     """
-    if len(record.requests) != 1:
-        count = len(record.requests)
-        raise InputError(f"has {count} requests; a row of this format holds one", row=record.id)
-    request = record.requests[0]
-    if request.image is not None:
-        raise InputError("has a picture, for which this format has no place", row=record.id,
-                         field="image")  # fmt: skip
+    request = mmedit.only_text_request(record)
     fields: dict[str, Any] = {"prompt": request.prompt, "target_new": request.target_new}
     if request.subject is not None:
         fields["subject"] = request.subject

@@ -25,6 +25,9 @@ REQUIRED = (
 DEFAULTS: Mapping[str, Any] = {"pred": ""}
 """Loaders read `pred` but only use it in a condition string, so it may be empty."""
 
+FOREIGN = frozenset({"knowledge_type"})
+"""Marks a row of MMKE-Bench, whose questions only that format reads."""
+
 _OTHER_PICTURE = ("image_rephrase", "image_other_instance", "image_augmented")
 _UNRELATED_PICTURE = ("unrelated_image", "negative")
 
@@ -73,10 +76,42 @@ def render(record: EditRecord, images: ImageSink) -> dict[str, Any]:
     Raises:
         InputError: If it has several requests.
     """
+    only_request(record)
+    return shared_fields(record, images)
+
+
+def only_request(record: EditRecord) -> EditRequest:
+    """The one request of a record.
+
+    Raises:
+        InputError: If it has several.
+    """
     if len(record.requests) != 1:
         count = len(record.requests)
         raise InputError(f"has {count} requests; a row of this format holds one", row=record.id)
-    return shared_fields(record, images)
+    return record.requests[0]
+
+
+def only_text_request(record: EditRecord) -> EditRequest:
+    """The one request of a record, which has no picture.
+
+    Raises:
+        InputError: If it has several, or one with a picture.
+    """
+    request = only_request(record)
+    return without_picture(record, request)
+
+
+def without_picture(record: EditRecord, request: EditRequest) -> EditRequest:
+    """The request, which has no picture.
+
+    Raises:
+        InputError: If it has one.
+    """
+    if request.image is not None:
+        raise InputError("has a picture, for which this format has no place", row=record.id,
+                         field="image")  # fmt: skip
+    return request
 
 
 def shared_fields(record: EditRecord, images: ImageSink) -> dict[str, Any]:
@@ -173,4 +208,5 @@ FORMAT = Format(
     parse=parse,
     render=render,
     defaults=DEFAULTS,
+    foreign=FOREIGN,
 )

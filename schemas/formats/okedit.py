@@ -216,15 +216,22 @@ def _join_key(entry: Mapping[str, Any], file: Path, number: int) -> int:
     return key
 
 
+_FILES = (
+    OutputFile("mscoco_val2014_annotations.json", "annotations", but=_QUESTION_ONLY),
+    OutputFile("OpenEnded_mscoco_val2014_questions.json", "questions", _QUESTION_ONLY | _JOINED_BY),
+)
+
+
+def read_folder(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The joined rows of the two files in a folder, under the names that an export gives them."""
+    annotations, questions = (folder / file.name for file in _FILES)
+    yield from read_joined(annotations, questions)
+
+
 FORMAT = Format(
     name="okedit",
     title="OKEDIT",
-    files=(
-        OutputFile("mscoco_val2014_annotations.json", "annotations", but=_QUESTION_ONLY),
-        OutputFile(
-            "OpenEnded_mscoco_val2014_questions.json", "questions", _QUESTION_ONLY | _JOINED_BY
-        ),
-    ),
+    files=_FILES,
     required=required,
     parse=parse,
     render=render,
@@ -234,4 +241,5 @@ FORMAT = Format(
         "counterfact_type": "",
         "counterfact_type_reason": "",
     },
+    joined=read_folder,
 )

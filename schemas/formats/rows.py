@@ -99,6 +99,18 @@ class Row:
         named = {f"{field}.{key}": value for key, value in fields.items()}
         return Row(named, self._images, self._context, f"{self.id}/{name}")
 
+    def inner(self, field: str, name: str | None = None) -> Row:
+        """The object in a field, as a row of its own whose fields keep their paths."""
+        value = self.fields.get(field)
+        if not isinstance(value, dict):
+            raise self.error("is not an object", field)
+        return self.part(field, name or field, value)
+
+    def each(self, field: str) -> tuple[tuple[str, Row], ...]:
+        """The objects in a list, as rows of their own, each with the path it sits at."""
+        found = ((f"{field}[{i}]", entry) for i, entry in enumerate(self.objects(field)))
+        return tuple((at, self.part(at, at, entry)) for at, entry in found)
+
     def image(self, field: str) -> EncodedImage | None:
         """The picture that a field names; None where it names none or none is at hand."""
         path = self.optional_text(field)

@@ -150,4 +150,5 @@ FORMAT = Format(
     parse=parse,
     render=render,
     defaults=mmedit.DEFAULTS,
+    foreign=mmedit.FOREIGN,
 )

@@ -111,7 +111,10 @@ def test_both_forms_of_counterfact(tmp_path: Path) -> None:
         assert (request.subject, request.target_new) == ("Ann", "English")
         assert request.target_true == "French"
         assert record.probes[0].answers_pre_edit == ("French",)
-        assert [probe.kind for probe in record.probes] == ["edit", "rephrase", "text"]
+    assert [probe.kind for probe in flat.probes] == ["edit", "rephrase", "text"]
+    assert [probe.kind for probe in released.probes] == [
+        *("edit", "rephrase", "neighborhood", "attribute", "generation"),
+    ]
     assert released.probes[1].prompts == ("Ann spoke", "Ann grew up with")
     assert released.probes[2].prompts == ("Bob spoke", "Cid spoke")
     assert released.probes[2].answers == ("French",)

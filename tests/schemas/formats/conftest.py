@@ -13,6 +13,8 @@ from PIL import Image
 from schemas.images import EncodedImage
 from schemas.records import EditRecord, EditRequest, Probe
 
+from .text_rows import TEXT_ROWS
+
 MakeImage = Callable[..., EncodedImage]
 
 
@@ -46,6 +48,14 @@ MMEDIT_ROW: dict[str, Any] = {
     "m_loc_q": "What crosses the water?",
     "m_loc_a": "a ferry",
 }
+CAPTION_ROW: dict[str, Any] = {
+    **MMEDIT_ROW,
+    "src": "a photo of",
+    "pred": "two dogs on a beach",
+    "rephrase": "an image of",
+    "alt": "a red kite above a long pier",
+}
+"""E-IC: the question asks for a caption, and the answers are whole sentences."""
 TRAIN_FIELDS: dict[str, Any] = {
     "rephrased_questions_train": ["Name the thing on the bench.", "On the bench, what is it?"],
     "locality_answer_train": "a lamp",
@@ -151,6 +161,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("mmedit", "gaps", {**{k: v for k, v in MMEDIT_ROW.items() if k != "loc_ans"}, "pred": None}),
     ("mmedit", "empty train list", {**MMEDIT_ROW, "rephrased_questions_train": []}),
+    ("mmedit", "captions", CAPTION_ROW),
     ("easyedit", "plain", MMEDIT_ROW),
     ("vlkeb", "no hops", MMEDIT_ROW),
     ("vlkeb", "hops", VLKEB_ROW),
@@ -180,6 +191,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
             "locality_ground_truth": "Norse",
         },
     ),
+    *TEXT_ROWS,
 ]
 
 
@@ -190,6 +202,7 @@ def image_root(tmp_path: Path) -> Path:
     names = ["val2014/bench.jpg", "val2014/river.jpg", "hops/vane.jpg", "rephrased/bench.png"]
     names += ["val2014/COCO_val2014_000000000042.jpg", "locality/425/0.png"]
     names += [f"generality/425/{n}.jpg" for n in range(10)]
+    names += ["bench.jpg", "river.jpg", "vane.jpg"]
     for index, name in enumerate(names):
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
