@@ -12,7 +12,7 @@ from medit_eval.benchmarks.results import BenchmarkResults, Course, read_results
 from medit_eval.documents.entities import SpacyRecogniser
 from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.gaps import Gaps
-from medit_eval.metrics import DEFAULT, METRICS, Metric
+from medit_eval.metrics import DEFAULT, METRICS, PAPERS, Metric
 from medit_eval.metrics.core import select
 from medit_eval.parts import read_part
 from medit_eval.pictures import write_pictures
@@ -487,7 +487,7 @@ def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tupl
         if judge is None:
             raise InputError("the metric 'judged' needs a judge: the model that is to judge")
         names = [name for name in names if name != "judged"] or None
-    return select(names, METRICS, DEFAULT)
+    return select(names, METRICS, DEFAULT, PAPERS)
 
 
 def _tuned(path: Path, editor: str | Editor, lm: LM) -> Tuned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medit_eval.metrics import fluency, generation, likelihood, memory
 from medit_eval.metrics.core import Metric, Need, Unscorable
+from medit_eval.metrics.papers import PAPER_METRICS, PAPERS, per_record
 
 _LIKELIHOOD: frozenset[Need] = frozenset({"likelihood"})
 _CONTINUATION: frozenset[Need] = frozenset({"continuation"})
@@ -54,6 +55,7 @@ METRICS: tuple[Metric, ...] = (
         kinds=_EDIT,
         needs=_CONTINUATION,
     ),
+    *PAPER_METRICS,
 )
 """All metrics that need no endpoint; see `medit_eval.judge` for the one that does."""
 
@@ -67,4 +69,14 @@ def way_of(metric: str) -> str:
     return ways.get(metric, "judge" if metric == "judged" else "its own")
 
 
-__all__ = ["DEFAULT", "HEADLINE", "METRICS", "Metric", "Need", "Unscorable", "way_of"]
+__all__ = [
+    "DEFAULT",
+    "HEADLINE",
+    "METRICS",
+    "PAPERS",
+    "Metric",
+    "Need",
+    "Unscorable",
+    "per_record",
+    "way_of",
+]
