@@ -73,8 +73,8 @@ def left_out(metrics: Sequence[Metric]) -> tuple[tuple[Metric, ...], list[str]]:
     kept = tuple(metric for metric in metrics if not metric.needs and not metric.routed)
     gone = [metric.name for metric in metrics if metric.needs]
     return kept, [
-        "predictions of another tool hold texts and no likelihoods, so these metrics are left out: "
-        + ", ".join(gone)
+        "predictions of another tool hold texts and no likelihoods, so these metrics have no "
+        f"scores: {', '.join(gone)}"
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medit_eval.metrics.counterfact import References
-from medit_eval.metrics.tfidf import Tfidf
+from medit_eval.tfidf import Tfidf
 from schemas.errors import InputError
 from schemas.layout import read_json
 from schemas.records import EditRecord

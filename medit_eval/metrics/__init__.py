@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medit_eval.metrics import fluency, generation, likelihood, memory
 from medit_eval.metrics.core import Metric, Need, Unscorable
-from medit_eval.metrics.papers import PAPER_METRICS, PAPERS, per_record
+from medit_eval.metrics.papers import HARMONICS, PAPER_METRICS, PAPERS, per_record
 
 _LIKELIHOOD: frozenset[Need] = frozenset({"likelihood"})
 _CONTINUATION: frozenset[Need] = frozenset({"continuation"})
@@ -65,7 +65,8 @@ HEADLINE = ("generated", "unchanged_generated")
 
 def way_of(metric: str) -> str:
     """How a metric of this name looks at an answer; `its own` for a metric of the user's."""
-    ways = {known.name: known.way for known in METRICS}
+    ways: dict[str, str] = {known.name: known.way for known in METRICS}
+    ways |= {name: ways[parts[0].metric] for name, parts in HARMONICS.items()}
     return ways.get(metric, "judge" if metric == "judged" else "its own")
 
 

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 
 from medit_eval.metrics.core import GENERATION, Metric, Unscorable, post
 from medit_eval.metrics.fluency import ngram_entropy
-from medit_eval.metrics.tfidf import Tfidf
 from medit_eval.predictions import Prediction
+from medit_eval.tfidf import Tfidf, cosine
 
 CONSISTENCY = "counterfact_consistency"
 
 
 def efficacy(prediction: Prediction) -> float:
     """After the edited prompt, the new answer is more probable than the old one."""
-    own, rival = _log_probabilities(prediction)
-    return float(own > rival)
+    return _wins(prediction)
 
 
 def efficacy_magnitude(prediction: Prediction) -> float:
@@ -35,8 +34,7 @@ def efficacy_magnitude(prediction: Prediction) -> float:
 
 def paraphrase(prediction: Prediction) -> float:
     """After a paraphrase of the prompt, the new answer is more probable than the old one."""
-    own, rival = _log_probabilities(prediction)
-    return float(own > rival)
+    return _wins(prediction)
 
 
 def paraphrase_magnitude(prediction: Prediction) -> float:
@@ -46,8 +44,7 @@ def paraphrase_magnitude(prediction: Prediction) -> float:
 
 def neighborhood(prediction: Prediction) -> float:
     """For another subject with the old answer, that is more probable than the new one."""
-    own, rival = _log_probabilities(prediction)
-    return float(own > rival)
+    return _wins(prediction)
 
 
 def neighborhood_magnitude(prediction: Prediction) -> float:
@@ -113,7 +110,7 @@ def consistency(references: References, predictions: Sequence[Prediction]) -> Me
         if place not in known:
             texts = references.of(prediction)
             said = " ".join(map(_text, held[place]))
-            known[place] = references.tfidf.similarity(said, " ".join(texts))
+            known[place] = _alike(references.tfidf, said, " ".join(texts))
         return known[place]
 
     judge.__doc__ = no_references.__doc__
@@ -126,6 +123,13 @@ def consistency(references: References, predictions: Sequence[Prediction]) -> Me
     )
 
 
+def _alike(words: Tfidf, first: str, second: str) -> float:
+    here, there = words.vector(first), words.vector(second)
+    if not here or not there:
+        raise Unscorable("a text has no word of the reference texts")
+    return cosine(here, there)
+
+
 def _log_probabilities(prediction: Prediction) -> tuple[float, float]:
     """Mean log-probabilities of the right answer's tokens, and of those of its rival."""
     output = post(prediction)
@@ -134,6 +138,11 @@ def _log_probabilities(prediction: Prediction) -> tuple[float, float]:
     if not output.rival_logprobs:
         raise Unscorable("there is no other answer to compare with")
     return _mean(output.logprobs), _mean(output.rival_logprobs)
+
+
+def _wins(prediction: Prediction) -> float:
+    own, rival = _log_probabilities(prediction)
+    return float(own > rival)
 
 
 def _difference(prediction: Prediction) -> float:
