@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -49,7 +50,8 @@ def entropy(words: Sequence[str]) -> float:
 def likeness(texts: Sequence[str], references: Sequence[str], corpus: Sequence[str]) -> float:
     """Cosine of all texts as one and all references as one, weighed over a corpus."""
     vectorizer = TfidfVectorizer().fit(corpus)
-    first, second = vectorizer.transform([" ".join(texts), " ".join(references)]).toarray()
+    found: Any = vectorizer.transform([" ".join(texts), " ".join(references)])
+    first, second = found.toarray()
     return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
 
 
