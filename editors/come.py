@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, Unpack, get_args
+from typing import Any, Literal, Self, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -107,6 +107,11 @@ class CoME:
             raise InputError(f"CoME stands on memit or alphaedit, not on {on!r}")
         base = bases[on].published(lm, options)
         return cls(base=base, variant=variant, removal=removal, share=share)
+
+    @classmethod
+    def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
+        """Settings worth trying on a model: those of its bases."""
+        return LocateThenEdit.space(lm)
 
     def apply(self, lm: LM) -> LocatedModel:
         """The model, ready to be edited.

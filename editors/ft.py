@@ -60,7 +60,7 @@ PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
         # hparams/FT of kmeng01/memit, 80426fd
         ("gptj", 28, 4096, 50400): {"layer": 21},
         # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {},
+        ("gpt2", 6, 128, 2048): {"layer": 5, "learning_rate": 3e-3},
     }
 )
 """Settings that are not the defaults, by model."""

@@ -62,7 +62,13 @@ PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
         # hparams/GRACE of zjunlp/EasyEdit, 14cea82
         ("gptj", 28, 4096, 50400): {"layer": 25, "steps": 200},
         # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {},
+        ("gpt2", 6, 128, 2048): {
+            "layer": 4,
+            "radius": 8.0,
+            "initial": "layer",
+            "learning_rate": 0.1,
+            "steps": 50,
+        },
     }
 )
 """Settings that are not the defaults, by model."""

@@ -64,7 +64,7 @@ DEALT: dict[Kind, int] = {"copy": 4, "update": 12, "retain": 16}
 PAPER: Mapping[ModelKind, Mapping[str, Any]] = MappingProxyType(
     {
         # this project: testbed/lm has read single facts without labels, and no demonstrations
-        ("gpt2", 6, 128, 2048): {},
+        ("gpt2", 6, 128, 2048): {"k": 0, "form": "bare"},
     }
 )
 """Settings that are not the paper's, by model."""

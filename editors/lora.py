@@ -32,7 +32,7 @@ from schemas.records import EditRequest
 PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
     {
         # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {},
+        ("gpt2", 6, 128, 2048): {"layers": (5,), "learning_rate": 1e-3, "steps": 30},
     }
 )
 """Settings that are not the defaults, by model."""
@@ -114,6 +114,7 @@ class LoRA:
             InputError: If a setting does not exist.
         """
         given = {
+            "layers": layers,
             "rank": rank,
             "alpha": alpha,
             "learning_rate": learning_rate,
@@ -124,9 +125,7 @@ class LoRA:
             **PAPER.get(kind_of(lm), {}),
             **{name: setting for name, setting in given.items() if setting is not None},
         }
-        return cls(
-            targets=targets, layers=layers, order=order, reached=reached, seed=seed, **settings
-        )
+        return cls(targets=targets, order=order, reached=reached, seed=seed, **settings)
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:

@@ -65,7 +65,7 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
             _ALPHAEDIT, {"layers": (5,), "weight_decay": 1e-3, "steps": 25, "moments": False}
         ),
         ("gpt2", 6, 128, 2048): Preset(
-            MEMIT_PAPER["gpt2", 6, 128, 2048].source, {"layers": (1,), "contexts": 4}
+            MEMIT_PAPER["gpt2", 6, 128, 2048].source, {"layers": (0,), "contexts": 4}
         ),
     }
 )

@@ -1,7 +1,8 @@
 """Scoring of model editors: probes, metrics, protocols and statistics.
 
-`score` edits a model and asks it the records' probes; `rescore` makes the report of a run again
-from its files; both give a `Report`. `study` scores several editors on several orders of edits,
+`score` edits a model and asks it the records' probes, or scores what another tool's model said, for
+which `write_questions` writes the questions down; `rescore` makes the report of a run again from
+its files; both give a `Report`. `study` scores several editors on several orders of edits,
 `compare_runs` compares runs with each other, `report_pages` makes pages and figures of them. `tune`
 searches hyperparameters on records set aside.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medit_eval.comparing import compare_runs
+    from medit_eval.handout import write_questions
     from medit_eval.pages import report_pages
     from medit_eval.report import Report
     from medit_eval.scoring import rescore, score
@@ -29,6 +31,7 @@ __all__ = [
     "score",
     "study",
     "tune",
+    "write_questions",
 ]
 
 _HOME = {
@@ -41,6 +44,7 @@ _HOME = {
     "score": "scoring",
     "study": "studies",
     "tune": "tuning",
+    "write_questions": "handout",
 }
 
 

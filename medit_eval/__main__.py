@@ -1,4 +1,4 @@
-"""The command line: `python -m medit_eval score | rescore | report | compare | tune`."""
+"""The command line: `python -m medit_eval score`, `rescore`, `report` and others."""
 
 from __future__ import annotations
 
@@ -59,6 +59,22 @@ RecordsFormat = Annotated[
     str, option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
 ]
 Limit = Annotated[int | None, option("Records to use; default: all.", _WHAT, min=1)]
+ForeignImages = Annotated[Path | None, option("Folder of a foreign file's pictures.", _WHAT)]
+Split = Annotated[str, option("Split of a data set on the Hub.", _WHAT)]
+ChosenProtocol = Annotated[
+    ProtocolChoice, option("In which order to edit, ask and take back.", _HOW)
+]
+BatchSize = Annotated[
+    int | None,
+    option(
+        "Records edited with one call, but for single; default: 100, or 1 with checkpoints.",
+        _HOW,
+        min=1,
+    ),
+]
+Checkpoints = Annotated[
+    str | None, option("For sequential: numbers of edits to look at, such as 1,10,100.", _HOW)
+]
 Settings = Annotated[
     list[str] | None,
     option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
@@ -72,13 +88,19 @@ StudySettings = Annotated[
     ),
 ]
 Metrics = Annotated[
-    str | None, option("Names, with commas between; default: the usual ones.", _HOW)
+    str | None,
+    option(
+        "Names, with commas between, or counterfact, zsre, balancedit, scr for those of a paper; "
+        "default: the usual ones.",
+        _HOW,
+    ),
 ]
 JudgeModel = Annotated[str | None, option("Model that judges answers, behind an endpoint.", _HOW)]
 BaseUrl = Annotated[str | None, option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
 Recogniser = Annotated[
     str | None, option("spaCy pipeline for entities in documents; default: by form.", _HOW)
 ]
+References = Annotated[Path | None, option("Texts for counterfact_consistency, as JSON.", _HOW)]
 Device = Annotated[str | None, option("Such as cpu or cuda:1.", _MODEL)]
 Dtype = Annotated[str, option("auto, float32, bfloat16 or float16.", _MODEL)]
 Seed = Annotated[int, option("Everything random derives from it.", _RUN)]
@@ -88,32 +110,36 @@ Everything = Annotated[bool, option("Show all metrics, not the headline alone.",
 @app.command()
 def score(
     editor: Annotated[
-        list[str],
+        list[str] | None,
         option(
-            "none, memit, alphaedit, come, balancedit, scr, or a plug-in's; may be repeated.", _WHAT
-        ),
-    ],
-    model: Model = "testbed/lm",
-    records: Records = "testbed/people",
-    records_format: RecordsFormat = "medit",
-    images: Annotated[Path | None, option("Folder of a foreign file's pictures.", _WHAT)] = None,
-    split: Annotated[str, option("Split of a data set on the Hub.", _WHAT)] = "test",
-    limit: Limit = None,
-    protocol: Annotated[
-        ProtocolChoice, option("In which order to edit, ask and take back.", _HOW)
-    ] = ProtocolChoice.single,
-    batch_size: Annotated[
-        int | None,
-        option(
-            "Records edited with one call, but for single; default: 100, or 1 with checkpoints.",
-            _HOW,
-            min=1,
+            "none, memit, alphaedit, come, balancedit, scr, or a plug-in's; may be repeated. With "
+            "--predictions what the tool is called.",
+            _WHAT,
         ),
     ] = None,
-    checkpoints: Annotated[
+    model: Annotated[
         str | None,
-        option("For sequential: numbers of edits to look at, such as 1,10,100.", _HOW),
+        option("Folder, Hub id, testbed/lm or testbed/vlm; default: testbed/lm.", _WHAT),
     ] = None,
+    records: Annotated[
+        str | None,
+        option(
+            "A builder's folder, a file, a Hub data set, testbed/documents or, by default, "
+            "testbed/people.",
+            _WHAT,
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        option("What another tool's model said: a file, scored in place of a model.", _WHAT),
+    ] = None,
+    records_format: RecordsFormat = "medit",
+    images: ForeignImages = None,
+    split: Split = "test",
+    limit: Limit = None,
+    protocol: ChosenProtocol = ProtocolChoice.single,
+    batch_size: BatchSize = None,
+    checkpoints: Checkpoints = None,
     orders: Annotated[
         int | None,
         option(
@@ -145,6 +171,7 @@ def score(
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
     recogniser: Recogniser = None,
+    references: References = None,
     prompt_format: Annotated[
         FormatChoice, option("How prompts are put to the model.", _MODEL)
     ] = FormatChoice.plain,
@@ -169,6 +196,9 @@ def score(
     """Edit a model with records, ask it their probes, and compare with what it said before."""
     import warnings
 
+    if not editor and predictions is None:
+        raise InputError("name an editor, or a file of another tool's predictions")
+
     from medit_eval import terminal
     from medit_eval.scoring import score as run_score
     from medit_eval.studies import ORDERS
@@ -182,6 +212,7 @@ def score(
     marks = _numbers(checkpoints, "checkpoints")
     count = orders if orders is not None else ORDERS if marks else 1
     options: dict[str, Any] = {
+        "predictions": predictions,
         "protocol": protocol.value,
         "batch_size": batch_size,
         "checkpoints": marks,
@@ -189,7 +220,7 @@ def score(
         "benchmark_limit": benchmark_limit,
         "benchmark_data": benchmark_data,
         "metrics": _names(metrics),
-        "prompt_format": prompt_format.value,
+        "prompt_format": None if prompt_format is FormatChoice.plain else prompt_format.value,
         "seed": seed,
         "limit": limit,
         "tuned": tuned,
@@ -201,6 +232,7 @@ def score(
         "measurable_from": measurable_from,
         "judge": _judge(judge_model, base_url),
         "recogniser": recogniser,
+        "references": references,
         "device": device,
         "dtype": dtype,
         "device_map": device_map,
@@ -208,10 +240,14 @@ def score(
         "cache": cache,
     }
     bars = Bars(console, "questions")
-    if len(editor) == 1 and count == 1:
+    if predictions is not None and (len(editor or []) > 1 or (orders or 1) > 1):
+        raise InputError("predictions are one tool's, on one order of edits")
+    if predictions is None:
+        model, records = model or "testbed/lm", records or "testbed/people"
+    if predictions is not None or (len(editor or []) == 1 and count == 1):
         settings = dict(map(_setting, setting or []))
         report = run_score(
-            editor[0],
+            editor[0] if editor else None,
             model,
             records,
             out=out,
@@ -221,6 +257,9 @@ def score(
         )
         terminal.show(report, everything)
         return
+    assert editor is not None
+    assert model is not None
+    assert records is not None
     if out is None:
         raise InputError("several editors or orders need a folder for their runs: --out DIR")
     workers = workers or _workers(device, count * len(editor))
@@ -245,6 +284,7 @@ def rescore(
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
     recogniser: Recogniser = None,
+    references: References = None,
     everything: Everything = False,
 ) -> None:
     """Make the report of a run again from its files, without the model."""
@@ -257,9 +297,47 @@ def rescore(
         metrics=_names(metrics),
         judge=_judge(judge_model, base_url),
         recogniser=recogniser,
+        references=references,
         progress=Bars(Console(stderr=True), "questions"),
     )
     terminal.show(report, everything)
+
+
+@app.command()
+def questions(
+    records: Records,
+    out: Annotated[Path, option("File for the questions, JSON Lines.", _RUN)],
+    records_format: RecordsFormat = "medit",
+    images: ForeignImages = None,
+    split: Split = "test",
+    limit: Limit = None,
+    protocol: ChosenProtocol = ProtocolChoice.single,
+    batch_size: BatchSize = None,
+    checkpoints: Checkpoints = None,
+    order: Annotated[
+        int, option("With checkpoints, which sample and order of the edits.", _HOW, min=0)
+    ] = 0,
+    pictures: Annotated[Path | None, option("Folder to write the pictures into.", _RUN)] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write the questions for another tool, whose answers `score --predictions` takes."""
+    from medit_eval.handout import write_questions
+
+    count = write_questions(
+        records,
+        out,
+        protocol=protocol.value,
+        batch_size=batch_size,
+        checkpoints=_numbers(checkpoints, "checkpoints"),
+        order=order,
+        seed=seed,
+        limit=limit,
+        records_format=records_format,
+        images=images,
+        split=split,
+        pictures=pictures,
+    )
+    typer.echo(f"{count:,} questions are in {out}.")
 
 
 @app.command()

@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from editors.base import EditedModel
 from medit_eval.protocols import checkpoint_phase, edits_of
 from schemas.errors import InputError
 from schemas.layout import read_json, write_json
+
+if TYPE_CHECKING:
+    from editors.base import EditedModel
 
 
 @dataclass(frozen=True)

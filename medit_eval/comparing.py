@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medit_eval.contenders import Contender, read_contenders, require_comparable
+from medit_eval.contenders import Contender, is_given, read_contenders, require_comparable
 from medit_eval.degradation import ALPHA
 from medit_eval.metrics import HEADLINE
 from medit_eval.orders import UNBOUND, two_level
@@ -278,6 +278,11 @@ def _notes(found: Sequence[Contender]) -> list[str]:
         f"the runs were made with different versions of {name}: {', '.join(sorted(several))}"
         for name, several in versions.items()
         if len(several) > 1
+    ]
+    notes += [
+        f"{contender.label}: another tool's predictions; of which model and prompts is not known"
+        for contender in found
+        if any(is_given(r.manifest.arguments) for r in contender.reports if r.manifest is not None)
     ]
     if len(found[0].runs) == 1:
         notes.append("one order of edits: how much orders vary is not known")

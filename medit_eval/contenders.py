@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from schemas.progress import Progress, Quiet
 _OF_ORDER = frozenset({"order", "sequence", "records_digest"})
 """Arguments in which the runs of a study's orders differ."""
 
-_FREE = frozenset({"editor", "order", "needs", "memory_sizes"}) | SPELLINGS
+_FREE = frozenset({"editor", "order", "needs", "memory_sizes", "predictions"}) | SPELLINGS
 """Arguments in which runs may differ and be compared: all else that they asked is the same."""
+
+_OF_MODEL = frozenset({"model_digest", "prompt_format", "max_new_tokens", "top"})
+"""Arguments that nobody knows of predictions that another tool made."""
 
 _SHOWN = 80
 """Characters of a value that a message shows."""
@@ -91,11 +94,17 @@ def differences(first: Contender, other: Contender) -> list[str]:
     found = []
     for order, report in first.runs.items():
         old, new = _arguments(report), _arguments(other.runs[order])
+        free = _FREE | _OF_MODEL if is_given(old) or is_given(new) else _FREE
         for name in {**old, **new}:
-            if name not in _FREE and old.get(name) != new.get(name):
+            if name not in free and old.get(name) != new.get(name):
                 values = (_short(old.get(name)), _short(new.get(name)))
                 found.append(f"{name} is {values[0]} there and {values[1]} here")
     return list(dict.fromkeys(found))
+
+
+def is_given(arguments: Mapping[str, Any]) -> bool:
+    """Whether a run with these arguments is of predictions that another tool made."""
+    return "predictions" in arguments
 
 
 def require_comparable(found: Sequence[Contender]) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from medit_eval.documents import tracks
 from medit_eval.documents.tracks import Track
+from medit_eval.metrics.core import GENERATION
 from medit_eval.metrics.matching import normalise
 from medit_eval.predictions import Baseline, Output, Prediction, Routing
+from medit_eval.protocols import Step
 from schemas.digest import digest128
 from schemas.documents import DocumentRecord
 from schemas.records import APART, EditRecord, Probe
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 _DIRECT = ("reliability", "generality")
 """Axes whose probes have the edit's own answers."""
 
-_CONTINUED = ("edit", "generation")
-"""Kinds of probes that are continued at length, where that is asked for."""
+_CONTINUED = ("edit", GENERATION)
+"""Kinds of probes that are continued at length where a metric reads that."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Question:
 
     Attributes:
         query: The prompt, and its picture.
-        answer: The answer whose tokens are scored, or None to score what the unedited model says.
+        answer: The answer whose tokens are scored, or None to score what the unedited model says;
+            empty to score none.
         rival: The answer to compare it with, or None.
         continued: Whether a long continuation is wanted too.
         length: Tokens of the document that is to be written; None for a short answer, which alone
@@ -113,7 +116,7 @@ class Slot:
             question=question.digest,
             answers=_accepted(self.record, probe),
             answers_pre_edit=_before(self.record, probe),
-            answer=answer,
+            answer=answer or None,
             rival=question.rival,
             hops=probe.hops,
             distance=probe.distance,
@@ -144,10 +147,29 @@ def slots(
             continue
         if probe.kind in APART and probe.kind not in apart:
             continue
-        answer, rival = _pair(record, probe)
+        # No answer to a prompt that is there to be continued is scored.
+        answer, rival = ("", None) if probe.kind == GENERATION else _pair(record, probe)
         long = continued and probe.kind in _CONTINUED
         for index, (prompt, image) in enumerate(probe.queries()):
             yield Slot(record, probe, index, Question(Query(prompt, image), answer, rival, long))
+
+
+def step_slots(
+    step: Step, *, continued: bool, apart: frozenset[str] = frozenset()
+) -> Iterator[Slot]:
+    """The questions that are asked in a step.
+
+    Args:
+        step: The step.
+        continued: Whether edited questions and the beginnings of texts are continued at length.
+        apart: The kinds that stand apart and are asked all the same.
+    """
+    for record in step.ask:
+        yield from slots(record, continued=continued, apart=apart)
+    for record in step.watch:
+        for slot in slots(record, continued=continued, apart=apart):
+            if slot.probe.expectation == "unchanged":
+                yield slot
 
 
 def _documents(record: EditRecord, probe: Probe) -> Iterator[Slot]:

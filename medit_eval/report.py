@@ -26,7 +26,8 @@ from medit_eval.documents.report import (
     is_headline,
 )
 from medit_eval.documents.scores import STRICT
-from medit_eval.metrics import HEADLINE, Metric
+from medit_eval.metrics import HEADLINE, Metric, per_record
+from medit_eval.metrics.papers import HARMONICS
 from medit_eval.numbers import interval, number
 from medit_eval.predictions import Diagnostic, Output, Prediction, Score
 from medit_eval.protocols import is_plain
@@ -335,9 +336,12 @@ def _short(value: float) -> str:
 
 
 def _is_headline(row: Row) -> bool:
+    if row.subset != "all":
+        return False
     if row.axis == HARMONIC:
-        return row.metric == "generated" and row.kind == "all"
-    return row.metric in HEADLINE and row.subset == "all"
+        return (row.metric == "generated" or row.metric in HARMONICS) and row.kind == "all"
+    # A paper's metrics are there only where somebody named them.
+    return row.metric in HEADLINE or per_record(row.metric)
 
 
 def _flat(prediction: Prediction) -> dict[str, Any]:

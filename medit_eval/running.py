@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,11 @@ from editors.prompts import Query
 from editors.routing import Forced, Routed
 from medit_eval.asking import Settings, ask
 from medit_eval.checkpoints import Checkpoints
-from medit_eval.metrics.matching import normalise
+from medit_eval.ledger import Ledger
 from medit_eval.predictions import Baseline, Diagnostic, Prediction, Routing
 from medit_eval.protocols import Episode, Step
-from medit_eval.questions import Question, Slot, slots
+from medit_eval.questions import Question, Slot, step_slots
 from schemas.errors import InputError
-from schemas.images import EncodedImage
 from schemas.progress import Tick
 from schemas.records import EditRecord, EditRequest
 
@@ -43,10 +41,6 @@ class Benchmark(Protocol):
     def after(self, edited: EditedModel, phase: str) -> None:
         """Run those of a phase that are still to be run."""
         ...
-
-
-Place = tuple[str, bytes | None]
-"""Prompt and picture: two questions with equal ones cannot have two answers."""
 
 
 @dataclass
@@ -116,24 +110,6 @@ class Runner:
         return sum(1 for _ in self.slots(step))
 
 
-def step_slots(
-    step: Step, *, continued: bool, apart: frozenset[str] = frozenset()
-) -> Iterator[Slot]:
-    """The questions that are asked in a step.
-
-    Args:
-        step: The step.
-        continued: Whether edited questions are continued at length.
-        apart: The kinds that stand apart and are asked all the same.
-    """
-    for record in step.ask:
-        yield from slots(record, continued=continued, apart=apart)
-    for record in step.watch:
-        for slot in slots(record, continued=continued, apart=apart):
-            if slot.probe.expectation == "unchanged":
-                yield slot
-
-
 @dataclass
 class _Episode:
     """Edits that add up until the next restore."""
@@ -141,11 +117,14 @@ class _Episode:
     runner: Runner
     edited: EditedModel
     edits: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    targets: dict[Place, tuple[str, str]] = field(default_factory=dict)
-    changed: dict[Place, str] = field(default_factory=dict)
-    owners: dict[Place, tuple[str, str]] = field(default_factory=dict)
-    superseded: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.runner.notes)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Records that could not be edited, each with the reason."""
+        return self.ledger.failed
 
     def run(self, steps: Episode) -> None:
         resumed = self._resumed(steps)
@@ -166,8 +145,8 @@ class _Episode:
             return None
         self.failed.update(kept.load(self.edited, last))
         for step in steps[: places[0] + 1]:
-            self._warn_of_contradictions(step.edit)
-            self._made([record for record in step.edit if record.id not in self.failed])
+            self.ledger.warn_of_contradictions(step.edit)
+            self.ledger.made([record for record in step.edit if record.id not in self.failed])
         self.edits = last - len(self.failed)
         return places[0]
 
@@ -199,7 +178,7 @@ class _Episode:
 
     def _edit(self, records: Sequence[EditRecord]) -> None:
         """Put records into the model with one call; leave out those that cannot be edited."""
-        self._warn_of_contradictions(records)
+        self.ledger.warn_of_contradictions(records)
         left = list(records)
         while left:
             requests = [request for record in left for request in record.requests]
@@ -216,25 +195,7 @@ class _Episode:
                         self.failed[record.id] = f"the edit failed: {(*reasons, error)[0]}"
                 left = [record for record in left if bad and record.id not in bad]
         self.edits += len(left)
-        self._made(left)
-
-    def _made(self, records: Sequence[EditRecord]) -> None:
-        """Note which questions the edits of records change, and whose edits they take back."""
-        for record in records:
-            for request in record.requests:
-                place, target = _place(request.prompt, request.image), request.target_new
-                owner, other = self.owners.get(place, (record.id, target))
-                if owner != record.id and normalise(other) != normalise(target):
-                    self.superseded[owner] = record.id
-        for record in records:
-            self.superseded.pop(record.id, None)
-            for request in record.requests:
-                place = _place(request.prompt, request.image)
-                self.owners[place] = (record.id, request.target_new)
-            for probe in record.probes:
-                if probe.expectation == "target":
-                    for prompt, image in probe.queries():
-                        self.changed.setdefault(_place(prompt, image), record.id)
+        self.ledger.made(left)
 
     def _note(self, step: Step) -> None:
         record, told = step.edit[-1].id, self.edited.diagnostics()
@@ -252,9 +213,8 @@ class _Episode:
 
     def _predictions(self, phase: str, chunk: Sequence[Slot], *, forced: bool) -> list[Prediction]:
         before = [self.runner.before[slot.question.digest] for slot in chunk]
-        failures = [
-            self._failure(slot) or old.failure for slot, old in zip(chunk, before, strict=True)
-        ]
+        barred = self.ledger.failure
+        failures = [barred(slot) or old.failure for slot, old in zip(chunk, before, strict=True)]
         askable = [i for i, failure in enumerate(failures) if failure is None]
         questions = [self._scored_as_before(chunk[i], before[i]) for i in askable]
         answers = dict(zip(askable, ask(self.edited, questions, self.runner.settings), strict=True))
@@ -275,58 +235,12 @@ class _Episode:
             )
         return predictions
 
-    def _failure(self, slot: Slot) -> str | None:
-        """Why a question cannot be judged, whatever the model says."""
-        if slot.record.id in self.failed:
-            return self.failed[slot.record.id]
-        if slot.probe.expectation == "target" and slot.record.id in self.superseded:
-            return f"superseded by the later edit of record {self.superseded[slot.record.id]}"
-        query = slot.question.query
-        other = self.changed.get(_place(query.prompt, query.image))
-        if slot.probe.expectation == "unchanged" and other not in (None, slot.record.id):
-            return f"the edit of record {other} is meant to change this answer"
-        if slot.probe.axis == "portability" and (other := self._link_changed_by(slot.record)):
-            return f"the edit of record {other} changes a fact that this question relies on"
-        return None
-
-    def _link_changed_by(self, record: EditRecord) -> str | None:
-        """A record whose edit changes a fact that this one's multi-hop questions go through."""
-        changes = (
-            self.changed.get(_place(prompt, image))
-            for probe in record.of_kind("single_hop")
-            for prompt, image in probe.queries()
-        )
-        return next((other for other in changes if other not in (None, record.id)), None)
-
     def _scored_as_before(self, slot: Slot, before: Baseline) -> Question:
         """The question with the answer scored that was scored before the edit."""
         question = slot.question
         if question.answer is not None or before.output is None:
             return question
         return replace(question, answer=before.output.generation)
-
-    def _warn_of_contradictions(self, records: Sequence[EditRecord]) -> None:
-        clashes = []
-        for request in (request for record in records for request in record.requests):
-            place = _place(request.prompt, request.image)
-            wanted = normalise(request.target_new)
-            other, target = self.targets.setdefault(place, (request.id, wanted))
-            if target != wanted:
-                clashes.append(f"{other} and {request.id}")
-                self.targets[place] = (request.id, wanted)
-        if clashes:
-            more = f", and {len(clashes) - 5} more pairs" if len(clashes) > 5 else ""
-            note = (
-                "edits that ask the same question and want different answers are in the model "
-                f"together: {', '.join(clashes[:5])}{more}"
-            )
-            if note not in self.runner.notes:
-                self.runner.notes.append(note)
-                warnings.warn(note, stacklevel=2)
-
-
-def _place(prompt: str, image: EncodedImage | None) -> Place:
-    return normalise(prompt), None if image is None else image.bytes
 
 
 def _faults(lm: LM, requests: Sequence[EditRequest], error: InputError) -> dict[str, str]:

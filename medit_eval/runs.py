@@ -36,7 +36,7 @@ from schemas.layout import read_json, sha256_of, write_json, write_parquet
 VERSION = 1
 """Raised when the folder's layout changes."""
 
-SPELLINGS = frozenset({"model", "records"})
+SPELLINGS = frozenset({"model", "records", "predictions_file"})
 """Arguments that may differ between runs of the same thing: their digests tell."""
 
 _FLUSH_ROWS = 512

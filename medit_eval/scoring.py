@@ -12,12 +12,15 @@ from medit_eval.benchmarks.results import BenchmarkResults, Course, read_results
 from medit_eval.documents.entities import SpacyRecogniser
 from medit_eval.documents.report import document_rows, documents_of
 from medit_eval.gaps import Gaps
-from medit_eval.metrics import DEFAULT, METRICS, Metric
+from medit_eval.given import given_predictions, left_out, textual
+from medit_eval.metrics import DEFAULT, METRICS, PAPERS, Metric
 from medit_eval.metrics.core import select
+from medit_eval.metrics.counterfact import CONSISTENCY, References, consistency
 from medit_eval.parts import read_part
 from medit_eval.pictures import write_pictures
 from medit_eval.predictions import SCORES, Diagnostic, Prediction, Score
 from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
+from medit_eval.references import read_references
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
     VERSION,
@@ -39,7 +42,7 @@ from medit_eval.summary import BAR, summarise
 from schemas.digest import digest128
 from schemas.documents import Document
 from schemas.errors import InputError
-from schemas.layout import write_parquet
+from schemas.layout import sha256_of, write_parquet
 from schemas.progress import Progress, Quiet
 from schemas.records import APART, EditRecord, EditRequest
 
@@ -55,10 +58,11 @@ _LONG = 200
 
 
 def score(
-    editor: str | Editor,
-    model: str | Path | LM | Any,
-    records: str | Path | Iterable[EditRecord] | Any,
+    editor: str | Editor | None = None,
+    model: str | Path | LM | Any | None = None,
+    records: str | Path | Iterable[EditRecord] | Any | None = None,
     *,
+    predictions: str | Path | None = None,
     protocol: str = "single",
     batch_size: int | None = None,
     checkpoints: Sequence[int] = (),
@@ -82,6 +86,7 @@ def score(
     measurable_from: float = BAR,
     judge: Judge | None = None,
     recogniser: str | None = None,
+    references: str | Path | None = None,
     device: str | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
@@ -91,11 +96,16 @@ def score(
 ) -> Report:
     """Edit a model with records, ask it their probes, and compare with what it said before.
 
+    With `predictions`, what another tool's edited model said is scored instead. No model is loaded
+    for that, and arguments about a model or an editor's settings are refused.
+
     Args:
-        editor: An editor's name, or an editor.
+        editor: An editor's name, or an editor; with `predictions`, what the tool is called, by
+            default the file's name without its suffix.
         model: A folder, a Hub id, `testbed/lm`, `testbed/vlm`, an `LM` or a `PreTrainedModel`.
         records: A builder's folder, a file of a known format, a data set, or records; see
             `medit_eval.sources.load`.
+        predictions: A file of what another tool's model said; see `medit_eval.given`.
         protocol: `single`, `batch` or `sequential`; see `medit_eval.protocols`.
         batch_size: Records that are edited with one call, in the latter two: 100 by default, or 1
             with checkpoints.
@@ -131,6 +141,7 @@ def score(
         judge: The judging model, for the metric `judged`.
         recogniser: The spaCy pipeline that finds entities in rewritten documents; they are found
             by their form where none is named.
+        references: A file of texts for `counterfact_consistency`; see `medit_eval.references`.
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
@@ -141,13 +152,36 @@ def score(
     Raises:
         InputError: If an argument, the records, the model or the run folder cannot be used.
     """
+    if predictions is not None:
+        unused = {
+            "model": model, "processor": processor, "prompt_format": prompt_format,
+            "editor_options": editor_options, "tuned": tuned, "memory_sizes": memory_sizes,
+            "benchmarks": benchmarks, "benchmark_limit": benchmark_limit,
+            "benchmark_data": benchmark_data, "device": device, "device_map": device_map,
+        }  # fmt: skip
+        refused = [name for name, value in unused.items() if value]
+        if refused or not isinstance(editor, str | None):
+            what = ", ".join(refused) or "an editor that is not the name of a tool"
+            raise InputError(f"predictions of another tool go without a model: leave out {what}")
+        if records is None:
+            raise InputError("predictions need the records whose questions they answer")
+        return _score_given(
+            Path(predictions), editor, records,
+            protocol=protocol, batch_size=batch_size, checkpoints=checkpoints, order=order,
+            metrics=metrics, seed=seed, out=out, limit=limit, records_format=records_format,
+            images=images, split=split, measurable_from=measurable_from, judge=judge,
+            recogniser=recogniser, references=references, progress=progress or Quiet(),
+        )  # fmt: skip
+    if editor is None or model is None or records is None:
+        raise InputError("name an editor, a model and records, or predictions and their records")
+
     from editors.registry import make
     from medit_eval.asking import Settings
     from medit_eval.baselines import baselines, default_cache
     from medit_eval.corpora import with_corpus, with_lessons
     from medit_eval.models import identity, resolve
-    from medit_eval.questions import slots
-    from medit_eval.running import Runner, step_slots
+    from medit_eval.questions import slots, step_slots
+    from medit_eval.running import Runner
 
     progress = progress or Quiet()
     chosen = _metrics(metrics, judge)
@@ -161,7 +195,8 @@ def score(
         split=split,
         limit=limit,
     )
-    size = batch_size if batch_size is not None else (1 if checkpoints else 100)
+    texts = _references(references, chosen, found)
+    size = _size(batch_size, checkpoints)
     # What is wrong with these shows before the model is loaded.
     episodes, _ = _plan(protocol, found, size, checkpoints, seed, order)
     if named and not any(step.benchmarks for episode in episodes for step in episode):
@@ -187,7 +222,6 @@ def score(
         editor_options = {**settings_found.options, **(editor_options or {})}
     run = RunFolder(None if out is None else Path(out))
     episodes, found = _plan(protocol, found, size, checkpoints, seed, order)
-    reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
     course = None
     if named:
         course = _course(run, named, benchmark_data, benchmark_limit, seed, lm, episodes)
@@ -202,43 +236,20 @@ def score(
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
     continued, apart = "continuation" in needs, APART & needs
     name, documents = identity(lm), documents_of(found)
-    manifest = RunManifest(
-        run_version=VERSION,
-        arguments={
+    manifest = _manifest(
+        {
             "editor": _described(method),
             "model": lm.name,
             "model_digest": name,
-            "records": str(records) if isinstance(records, str | Path) else "in memory",
-            "records_digest": records_digest(found),
-            "record_count": len(found),
-            "protocol": protocol,
-            "batch_size": size,
+            **_asked(records, found, protocol, size, seed, episodes, order),
             "prompt_format": lm.renderer.format,
             "max_new_tokens": max_new_tokens,
             "top": settings.top,
             "needs": sorted(needs),
             "memory_sizes": list(memory_sizes),
-            "seed": seed,
-            **({"document_count": len(documents)} if documents else {}),
-            **(
-                {"checkpoints": reached, "order": order, "sequence": [r.id for r in found]}
-                if reached
-                else {}
-            ),
             **({"benchmarks": course.digests} if course else {}),
         },
-        reporting={
-            "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
-            "measurable_from": measurable_from,
-            "judge": judge.model if judge else None,
-            "recogniser": recogniser,
-        },
-        versions=versions(),
-        complete=False,
-        predictions=0,
-        parts={},
-        notes=(),
-        started=now(),
+        _reporting(chosen, measurable_from, judge, recogniser, references),
     )
     with run.locked():
         manifest = run.begin(manifest)
@@ -298,7 +309,75 @@ def score(
             manifest,
             run.root,
             progress,
+            texts,
         )
+        _write(report)
+        return report
+
+
+def _score_given(
+    path: Path,
+    label: str | None,
+    records: Any,
+    *,
+    protocol: str,
+    batch_size: int | None,
+    checkpoints: Sequence[int],
+    order: int,
+    metrics: Iterable[str | Metric] | None,
+    seed: int,
+    out: str | Path | None,
+    limit: int | None,
+    records_format: str,
+    images: str | Path | None,
+    split: str,
+    measurable_from: float,
+    judge: Judge | None,
+    recogniser: str | None,
+    references: str | Path | None,
+    progress: Progress,
+) -> Report:
+    """The report of what another tool's model said."""
+    chosen, notes = _metrics(metrics, judge), []
+    if metrics is None:
+        chosen, notes = left_out(chosen)
+    episodes, found = planned(
+        records, protocol=protocol, batch_size=batch_size, checkpoints=checkpoints, order=order,
+        seed=seed, limit=limit, records_format=records_format, images=images, split=split,
+    )  # fmt: skip
+    texts = _references(references, chosen, found)
+    size = _size(batch_size, checkpoints)
+    apart = frozenset(kind for metric in chosen for kind in metric.apart)
+    predictions = given_predictions(path, episodes, notes, apart=apart)
+    documents = documents_of(found)
+    manifest = _manifest(
+        {
+            "editor": {"name": label or path.stem, "class": "another tool's"},
+            **_asked(records, found, protocol, size, seed, episodes, order),
+            "predictions": sha256_of(path),
+            "predictions_file": str(path),
+        },
+        _reporting(chosen, measurable_from, judge, recogniser, references),
+    )
+    run = RunFolder(None if out is None else Path(out))
+    with run.locked():
+        manifest = dataclasses.replace(run.begin(manifest), notes=tuple(notes))
+        if not manifest.complete:
+            if run.root is not None:
+                if documents:
+                    write_documents(run.root, documents)
+                write_pictures(
+                    run.root,
+                    (image for r in found for probe in r.probes for image in probe.images),
+                )
+            done = {prediction.key for prediction in run.predictions}
+            run.keep([p for p in predictions if p.key not in done])
+            run.flush()
+            run.finish(manifest)
+        report = _report(
+            run.predictions, (), BenchmarkResults(), documents, chosen, judge, recogniser,
+            manifest, run.root, progress, texts,
+        )  # fmt: skip
         _write(report)
         return report
 
@@ -309,6 +388,7 @@ def rescore(
     metrics: Iterable[str | Metric] | None = None,
     judge: Judge | None = None,
     recogniser: str | None = None,
+    references: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Make the report of a run again from its files, without the model.
@@ -320,12 +400,15 @@ def rescore(
         metrics: Metrics or their names; those of the run by default.
         judge: The judging model, for the metric `judged`.
         recogniser: A spaCy pipeline, as in `score`; by default that of the run.
+        references: A file of texts, as in `score`; without one the run's scores are kept.
         progress: Shows how far it is.
 
     Raises:
         InputError: If the folder is damaged or holds no run.
     """
-    report = _reread(Path(run), metrics, judge, recogniser, progress or Quiet())
+    root = Path(run)
+    texts = None if references is None else read_references(Path(references))
+    report = _reread(root, metrics, judge, recogniser, progress or Quiet(), texts)
     _write(report)
     return report
 
@@ -339,7 +422,7 @@ def read_report(run: str | Path, progress: Progress | None = None) -> Report:
     Raises:
         InputError: If the folder is damaged or holds no run.
     """
-    return _reread(Path(run), None, None, None, progress or Quiet(), keep=True)
+    return _reread(Path(run), None, None, None, progress or Quiet(), None, keep=True)
 
 
 def _reread(
@@ -348,6 +431,7 @@ def _reread(
     judge: Judge | None,
     recogniser: str | None,
     progress: Progress,
+    references: References | None,
     *,
     keep: bool = False,
 ) -> Report:
@@ -357,18 +441,24 @@ def _reread(
     wanted, known = metrics, {metric.name for metric in METRICS}
     if metrics is None:
         wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
+    chosen = _metrics(wanted, judge)
+    # The texts that these scores rest on may be gone.
+    consistent = references is None and any(metric.name == CONSISTENCY for metric in chosen)
     kept: list[Score] = []
-    if keep and scores_path(root).is_file():
+    if (keep or consistent) and scores_path(root).is_file():
         keys = {prediction.key for prediction in predictions}
         kept = [
             score
             for score in read_part(scores_path(root), SCORES)
-            if score.metric not in known and score.key in keys
+            if score.key in keys
+            and (consistent if score.metric == CONSISTENCY else keep and score.metric not in known)
         ]
+    there = {score.metric for score in kept}
     return _report(
         predictions, read_diagnostics(root), read_results(benchmarks_path(root)),
         read_documents(root, manifest),
-        _metrics(wanted, judge), judge, recogniser, manifest, root, progress, kept,
+        [metric for metric in chosen if metric.name not in there],
+        judge, recogniser, manifest, root, progress, references, kept,
     )  # fmt: skip
 
 
@@ -383,11 +473,17 @@ def _report(
     manifest: RunManifest,
     root: Path | None,
     progress: Progress,
+    references: References | None = None,
     kept: Sequence[Score] = (),
 ) -> Report:
     notes = list(manifest.notes)
     if root is not None and not read_manifest(root).complete:
         notes.append("the run is not complete: this is what was asked by now")
+    if references is not None:
+        compared = consistency(references, predictions)
+        metrics = [compared if metric.name == CONSISTENCY else metric for metric in metrics]
+    if "predictions" in manifest.arguments:
+        metrics = [textual(metric) for metric in metrics]
     if judge is not None:
         with progress.phase("judging", 3 * len(predictions)) as tick:
             metrics = [*metrics, judge.metric(predictions, tick)]
@@ -461,6 +557,113 @@ def _benchmark_cache(cache: str | Path | None) -> Path:
     return default_cache() if cache is None else Path(cache) / "benchmarks"
 
 
+def planned(
+    records: Any,
+    *,
+    protocol: str,
+    batch_size: int | None,
+    checkpoints: Sequence[int],
+    order: int,
+    seed: int,
+    limit: int | None,
+    records_format: str,
+    images: str | Path | None,
+    split: str,
+) -> tuple[list[Episode], Sequence[EditRecord]]:
+    """The episodes of a run, and the records in them, from what `score` is given.
+
+    Raises:
+        InputError: If the records cannot be read, or protocol, batch size and checkpoints do not go
+            together.
+    """
+    found = load(
+        records,
+        records_format=records_format,
+        images=None if images is None else Path(images),
+        split=split,
+        limit=limit,
+    )
+    return _plan(protocol, found, _size(batch_size, checkpoints), checkpoints, seed, order)
+
+
+def _size(batch_size: int | None, checkpoints: Sequence[int]) -> int:
+    if batch_size is not None:
+        return batch_size
+    return 1 if checkpoints else 100
+
+
+def _asked(
+    records: Any,
+    found: Sequence[EditRecord],
+    protocol: str,
+    size: int,
+    seed: int,
+    episodes: Sequence[Episode],
+    order: int,
+) -> dict[str, Any]:
+    """What was asked, and of which edits, as arguments of a run."""
+    reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
+    documents = documents_of(found)
+    sequence = {"checkpoints": reached, "order": order, "sequence": [r.id for r in found]}
+    return {
+        "records": str(records) if isinstance(records, str | Path) else "in memory",
+        "records_digest": records_digest(found),
+        "record_count": len(found),
+        "protocol": protocol,
+        "batch_size": size,
+        "seed": seed,
+        **({"document_count": len(documents)} if documents else {}),
+        **(sequence if reached else {}),
+    }
+
+
+def _reporting(
+    chosen: Sequence[Metric],
+    measurable_from: float,
+    judge: Judge | None,
+    recogniser: str | None,
+    references: str | Path | None,
+) -> dict[str, Any]:
+    """What decides the scores and the summary of a run, but not its predictions."""
+    return {
+        "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
+        "measurable_from": measurable_from,
+        "judge": judge.model if judge else None,
+        "recogniser": recogniser,
+        **({} if references is None else {"references": str(references)}),
+    }
+
+
+def _manifest(arguments: dict[str, Any], reporting: dict[str, Any]) -> RunManifest:
+    """The manifest of a run that begins now."""
+    return RunManifest(
+        run_version=VERSION,
+        arguments=arguments,
+        reporting=reporting,
+        versions=versions(),
+        complete=False,
+        predictions=0,
+        parts={},
+        notes=(),
+        started=now(),
+    )
+
+
+def _references(
+    path: str | Path | None, metrics: Sequence[Metric], records: Sequence[EditRecord]
+) -> References | None:
+    """The texts in a file, which one metric alone reads.
+
+    Raises:
+        InputError: If the file cannot be used, or nothing reads it.
+    """
+    if path is None:
+        return None
+    if all(metric.name != CONSISTENCY for metric in metrics):
+        raise InputError(f"references are for the metric {CONSISTENCY!r}, which is not chosen")
+    return read_references(Path(path), records)
+
+
 def _plan(
     protocol: str,
     records: Sequence[EditRecord],
@@ -490,7 +693,7 @@ def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tupl
         if judge is None:
             raise InputError("the metric 'judged' needs a judge: the model that is to judge")
         names = [name for name in names if name != "judged"] or None
-    return select(names, METRICS, DEFAULT)
+    return select(names, METRICS, DEFAULT, PAPERS)
 
 
 def _tuned(path: Path, editor: str | Editor, lm: LM) -> Tuned:

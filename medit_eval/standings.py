@@ -10,7 +10,7 @@ import numpy as np
 
 from medit_eval.benchmarks.answers import UNEDITED
 from medit_eval.contenders import Contender
-from medit_eval.metrics import way_of
+from medit_eval.metrics import per_record, way_of
 from medit_eval.orders import UNBOUND, two_level
 from medit_eval.protocols import is_plain
 from medit_eval.report import Report
@@ -27,7 +27,9 @@ NATS = "nats_per_word"
 LOWER = frozenset({"leak"})
 """Metrics of which less is better."""
 
-_UNRANKED = frozenset({"pre_edit_right", "pre_edit_target", "fluency_pre_edit", "fluency"})
+_UNRANKED = frozenset(
+    {"pre_edit_right", "pre_edit_target", "fluency_pre_edit", "fluency", "counterfact_fluency"}
+)
 """Metrics of the unedited model, and those of which neither more nor less is better."""
 
 
@@ -216,6 +218,9 @@ def _cell(
         ]
         left_out += len(every) - len(common)
         rows = [found[0][key] for key in common]
+        if not benchmark and per_record(place[2]):
+            held = Counter((owner, kind) for owner, kind, _, _ in rows)
+            rows = [(own, kind, 1 / held[own, kind], value) for own, kind, _, value in rows]
         totals: dict[str, float] = defaultdict(float)
         for _, kind, weight, _ in rows:
             totals[kind] += weight

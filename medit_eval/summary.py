@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from medit_eval.gaps import Gaps
-from medit_eval.metrics import DEFAULT, Metric
+from medit_eval.metrics import DEFAULT, Metric, per_record
+from medit_eval.metrics.papers import HARMONICS, PICTURE_KINDS, Part
 from medit_eval.predictions import Prediction, Score
 from medit_eval.statistics import Bootstrap, Estimate, harmonic, macro
 from schemas.records import AXES, PROBE_KINDS
@@ -33,7 +34,6 @@ def metric_of(axis: str, measure: str = "generated") -> str:
 
 _AXES_OF_MEAN = ("reliability", "generality", "locality", "portability")
 _NEEDS_KNOWLEDGE = "portability"
-_PICTURE_KINDS = frozenset({"image_augmented", "image_other_instance", "image_rephrase"})
 _SPLIT = frozenset({"unchanged_generated", "unchanged_top1", "unchanged_topk", "leak"})
 _BY_GAP = frozenset(reach for reach, _ in MEASURES.values())
 _OF_BEFORE = frozenset({"pre_edit_right", "pre_edit_target", "fluency_pre_edit"})
@@ -181,8 +181,11 @@ class _Phase:
         return rows + self._harmonic_rows(rows)
 
     def _row(self, cell: Cell, group: _Group) -> Row:
-        estimate = self.bootstrap.estimate(group.owners, group.values)
-        note = self._weak.get(cell[:2], "") if cell[2] not in _OF_BEFORE else ""
+        paper = per_record(cell[2])
+        shares = _shares(group.owners) if paper else None
+        estimate = self.bootstrap.estimate(group.owners, group.values, shares)
+        # Papers average what the unedited model cannot answer as well.
+        note = "" if paper or cell[2] in _OF_BEFORE else self._weak.get(cell[:2], "")
         if note.startswith("not measurable"):
             return self._line(cell, len(group.values), group.unscorable, None, note)
         if group.values:
@@ -238,7 +241,27 @@ class _Phase:
                 axes[axis] = cell if cell in self._estimates else None
             made += self._mean_row(measure, ALL, axes, counts)
             made += self._generality_locality(measure, reach, keep, counts)
+        for name, parts in HARMONICS.items():
+            made += self._paper_row(name, parts)
         return made
+
+    def _paper_row(self, name: str, parts: Sequence[Part]) -> list[Row]:
+        """A paper's harmonic mean, where all that it is over was measured."""
+        estimates, n = [], 0
+        for part in parts:
+            cells = [
+                cell
+                for cell in self.groups
+                if cell[2:] == (part.metric, ALL)
+                and cell in self._estimates
+                and (part.kinds is None or cell[1] in part.kinds)
+            ]
+            if not cells:
+                return []
+            estimates.append(macro([self._estimates[cell] for cell in cells]))
+            n += sum(len(self.groups[cell].values) for cell in cells)
+        note = f"over {', '.join(part.label for part in parts)}"
+        return [self._line((HARMONIC, ALL, name, ALL), n, 0, harmonic(estimates), note)]
 
     def _generality_locality(
         self, measure: str, reach: str, keep: str, counts: Mapping[Cell, int]
@@ -247,7 +270,7 @@ class _Phase:
         sides: dict[str, list[Estimate]] = {"text generality": [], "image generality": []}
         for (axis, kind, metric, subset), estimate in self._estimates.items():
             if axis == "generality" and kind != ALL and metric == reach and subset == ALL:
-                side = "image generality" if kind in _PICTURE_KINDS else "text generality"
+                side = "image generality" if kind in PICTURE_KINDS else "text generality"
                 sides[side].append(estimate)
         cells: dict[str, Cell | None] = {}
         for side, estimates in sides.items():
@@ -285,6 +308,12 @@ class _Phase:
             axis, kind, metric, self.protocol, self.phase, subset, n, unscorable,
             mean, low, high, note,
         )  # fmt: skip
+
+
+def _shares(owners: Sequence[int]) -> list[float]:
+    """What each value counts where records count the same: 1 over the values of its record."""
+    counts = Counter(owners)
+    return [1 / counts[owner] for owner in owners]
 
 
 def _place(row: Row) -> tuple[int, int, str, str]:

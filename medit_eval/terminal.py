@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from medit_eval.benchmarks.results import BenchmarkResults
 from medit_eval.curves import Point, curves, series_of
-from medit_eval.metrics import HEADLINE
+from medit_eval.metrics import HEADLINE, per_record
 from medit_eval.numbers import interval, number
 from medit_eval.standings import BENCHMARK
 from schemas.errors import InputError, printable
@@ -79,7 +79,7 @@ def show_comparison(found: Compared, everything: bool) -> None:
     phases = list(dict.fromkeys(row.phase for row in found.standings))
 
     def shown(row: Standing | Difference) -> bool:
-        leading = row.metric in HEADLINE or row.way == BENCHMARK
+        leading = row.metric in HEADLINE or row.way == BENCHMARK or per_record(row.metric)
         return everything or (leading and row.phase == phases[-1])
 
     table = _table(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from medit_eval.documents.entities import by_form, surfaces
 from medit_eval.documents.rates import NAN
 from medit_eval.documents.rouge import ascii_words, similarity
+from medit_eval.tfidf import Tfidf, cosine
 
 Name = Literal["DR", "DE", "ER", "EE", "RSE", "ESE"]
 
@@ -25,7 +25,6 @@ NAMES: tuple[Name, ...] = ("DR", "DE", "ER", "EE", "RSE", "ESE")
 NOVEL = 0.7
 """TF-IDF cosine to the whole input below which a piece counts as an addition."""
 
-_TERM = re.compile(r"\b\w\w+\b")
 _PIECE = re.compile(r"[^.]+\.?")
 _AHEAD = ("Updated version:", "Article:")
 _BEHIND = ("Updated version:", "Article:", "Acticle:")  # the third as the scorer spells it
@@ -125,19 +124,9 @@ def added_pieces(before: str, text: str) -> list[str]:
     TF-IDF is fitted on the input and the pieces together, with scikit-learn's defaults.
     """
     pieces = text.split(".")
-    documents = [Counter(_TERM.findall(part.lower())) for part in (before, *pieces)]
-    spread = Counter(term for document in documents for term in document)
-    weights = {
-        term: math.log((1 + len(documents)) / (1 + count)) + 1 for term, count in spread.items()
-    }
-    whole, *parts = (
-        {term: count * weights[term] for term, count in document.items()} for document in documents
-    )
-    return [
-        piece.strip()
-        for piece, part in zip(pieces, parts, strict=True)
-        if _cosine(whole, part) < NOVEL
-    ]
+    words = Tfidf.of([before, *pieces])
+    whole = words.vector(before)
+    return [piece.strip() for piece in pieces if cosine(whole, words.vector(piece)) < NOVEL]
 
 
 def kept_pieces(before: str, text: str) -> list[str]:
@@ -160,11 +149,6 @@ def _edit_entity(wanted: Sequence[set[str]], given: set[str]) -> tuple[float, ..
 
 def _rouge(target: str, prediction: str) -> float:
     return similarity(ascii_words(target), ascii_words(prediction))
-
-
-def _cosine(first: Mapping[str, float], second: Mapping[str, float]) -> float:
-    lengths = math.hypot(*first.values()) * math.hypot(*second.values())
-    return sum(first.get(t, 0.0) * w for t, w in second.items()) / lengths if lengths else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

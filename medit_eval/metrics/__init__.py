@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medit_eval.metrics import fluency, generation, likelihood, memory
 from medit_eval.metrics.core import Metric, Need, Unscorable
+from medit_eval.metrics.papers import HARMONICS, PAPER_METRICS, PAPERS, per_record
 
 _LIKELIHOOD: frozenset[Need] = frozenset({"likelihood"})
 _CONTINUATION: frozenset[Need] = frozenset({"continuation"})
@@ -54,6 +55,7 @@ METRICS: tuple[Metric, ...] = (
         kinds=_EDIT,
         needs=_CONTINUATION,
     ),
+    *PAPER_METRICS,
 )
 """All metrics that need no endpoint; see `medit_eval.judge` for the one that does."""
 
@@ -63,8 +65,19 @@ HEADLINE = ("generated", "unchanged_generated")
 
 def way_of(metric: str) -> str:
     """How a metric of this name looks at an answer; `its own` for a metric of the user's."""
-    ways = {known.name: known.way for known in METRICS}
+    ways: dict[str, str] = {known.name: known.way for known in METRICS}
+    ways |= {name: ways[parts[0].metric] for name, parts in HARMONICS.items()}
     return ways.get(metric, "judge" if metric == "judged" else "its own")
 
 
-__all__ = ["DEFAULT", "HEADLINE", "METRICS", "Metric", "Need", "Unscorable", "way_of"]
+__all__ = [
+    "DEFAULT",
+    "HEADLINE",
+    "METRICS",
+    "PAPERS",
+    "Metric",
+    "Need",
+    "Unscorable",
+    "per_record",
+    "way_of",
+]

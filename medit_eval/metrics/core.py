@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from medit_eval.predictions import Output, Prediction, Score
@@ -18,6 +19,12 @@ likely it is, by a judging model, or not at all, but where the editor sent the q
 
 Need = Literal["likelihood", "continuation"]
 """What a metric reads beyond the short generation that is always asked for."""
+
+Over = Literal["questions", "records"]
+"""What a kind's mean is over: all questions alike, or first those of each record, then records."""
+
+GENERATION = "generation"
+"""Prompts that are asked for their long continuation alone; no answer to them is right or wrong."""
 
 
 class Unscorable(Exception):  # noqa: N818 - the expected outcome for some questions
@@ -38,6 +45,7 @@ class Metric:
         needs: What must have been asked for it.
         routed: Whether it judges editors with a memory only.
         way: How it looks at an answer; numbers of different ways are not comparable.
+        over: What a kind's mean is over.
     """
 
     name: str
@@ -47,6 +55,7 @@ class Metric:
     needs: frozenset[Need] = frozenset()
     routed: bool = False
     way: Way = "generation"
+    over: Over = "questions"
 
     @property
     def apart(self) -> frozenset[str]:
@@ -96,27 +105,37 @@ def pre(prediction: Prediction) -> Output:
 
 
 def select(
-    wanted: Iterable[str | Metric] | None, known: Sequence[Metric], default: Sequence[Metric]
+    wanted: Iterable[str | Metric] | None,
+    known: Sequence[Metric],
+    default: Sequence[Metric],
+    groups: Mapping[str, Sequence[Metric]] = MappingProxyType({}),
 ) -> tuple[Metric, ...]:
     """The metrics of these names, each once, in the given order.
+
+    Args:
+        wanted: Metrics, their names, and names of groups.
+        known: The metrics that have a name.
+        default: What is taken where nothing is wanted.
+        groups: Metrics that one name stands for.
 
     Raises:
         InputError: If a name is unknown, or two metrics share one.
     """
     if wanted is None:
         return tuple(default)
-    by_name = {metric.name: metric for metric in known}
+    by_name = {metric.name: (metric,) for metric in known} | dict(groups)
     chosen: dict[str, Metric] = {}
     for entry in wanted:
-        metric = by_name.get(entry) if isinstance(entry, str) else entry
-        if metric is None:
+        found = by_name.get(entry) if isinstance(entry, str) else (entry,)
+        if found is None:
             near = difflib.get_close_matches(str(entry), by_name, n=2)
             hint = (
                 f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(by_name)}"
             )
             raise InputError(f"there is no metric {entry!r}; {hint}")
-        if chosen.setdefault(metric.name, metric) is not metric:
-            raise InputError(f"two metrics are called {metric.name!r}")
+        for metric in found:
+            if chosen.setdefault(metric.name, metric) is not metric:
+                raise InputError(f"two metrics are called {metric.name!r}")
     if not chosen:
         raise InputError("no metric is chosen")
     return tuple(chosen.values())

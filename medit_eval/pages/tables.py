@@ -47,6 +47,9 @@ _TITLES = {
     "judge": "judging model",
 }
 
+_MEANS = {"generated": "generation", "teacher_forced": "teacher-forced"}
+"""Harmonic means over axes, and how what they are over looks at answers."""
+
 AXES = ("reliability", "generality", "locality", "portability")
 """The axes of a summary."""
 
@@ -77,8 +80,8 @@ def numbers(found: Sequence[Contender]) -> Table:
         for row in report.rows:
             if row.phase in phases:
                 metric = row.metric if row.subset == ALL else f"{row.metric}, {row.subset}"
-                way = row.metric.replace("_", "-") if row.axis == HARMONIC else way_of(row.metric)
-                way = "generation" if way == "generated" else way
+                way = _MEANS.get(row.metric) if row.axis == HARMONIC else None
+                way = way or way_of(row.metric)
                 cells = (
                     name, phase_name(row.phase), row.axis, row.kind, metric, way, row.protocol,
                     f"{row.n:,}", f"{row.unscorable:,}", number(row.mean),
