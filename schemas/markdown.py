@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import jinja2
 
@@ -30,7 +31,11 @@ def card_environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        code=_code, fenced=_fenced, literal=_literal, number=lambda n: f"{n:,}"
+        code=_code,
+        fenced=_fenced,
+        literal=_literal,
+        number=lambda n: f"{n:,}",
+        word=lambda text: Done(shlex.quote(one_line(text))),
     )
     return environment
 
