@@ -50,6 +50,7 @@ def render_card(
             about=about,
             method=about.editor or about.kind,
             settings=[(name, _shown(value)) for name, value in about.settings.items()],
+            versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
             repo_id=repo_id,
             base_model=base_model,
             licence=licence,
