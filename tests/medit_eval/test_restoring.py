@@ -20,6 +20,7 @@ from schemas.errors import InputError
 from schemas.layout import sha256_of
 from tests.editors.facts import ANN, FRANCE
 from tests.editors.test_matrix import NAMES, answers, editor, questions, requests_for
+from tests.plugin_packages import install
 from tests.tiny_models import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,7 @@ def test_every_editor_answers_the_same_in_a_new_process(models: Path, tmp_path: 
             work.mkdir()
             with editor(name, lm, work).apply(lm) as edited:
                 edited.edit(requests_for(family))
-                for form in ("delta", "exact", *(["model"] if edited.in_weights else [])):
+                for form in ("delta", *(["model"] if edited.in_weights else [])):
                     folder = tmp_path / f"{family}-{name}-{form}"
                     edited.save(folder, form=form)  # type: ignore[arg-type]
                     jobs.append([str(folder), family])
@@ -258,12 +259,27 @@ def test_other_folders_are_not_written_into(saved: Path, tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
 
-def test_a_plug_in_and_an_editor_without_a_name(tmp_path: Path, models: Path) -> None:
-    sys.path.insert(0, str(ROOT / "tests" / "test_package"))
-    try:
-        from medit_finetune import FineTune  # type: ignore[import-not-found]
-    finally:
-        sys.path.pop(0)
+def test_a_plug_in_is_loaded_by_its_name(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (ROOT / "tests" / "test_package" / "medit_finetune.py").read_text(encoding="utf-8")
+    install(tmp_path, monkeypatch, "medit.editors", "tuned", code, "FineTune")
+    lm = LM.load(models / "gpt2", device="cpu")
+    with medit_eval.edit("tuned", lm, [ANN], editor_options={"layer": 1}) as edited:
+        edited.save(tmp_path / "saved")
+        told = answers(edited, "gpt2")
+    assert describe(tmp_path / "saved").editor == "tuned"
+    with medit_eval.load(tmp_path / "saved", lm) as edited:
+        assert torch.allclose(*map(torch.tensor, (answers(edited, "gpt2"), told)), atol=1e-4)
+        edited.edit([FRANCE])
+
+
+def test_an_editor_without_a_name_is_given(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tests" / "test_package")
+    from medit_finetune import FineTune  # type: ignore[import-not-found]
+
     lm = LM.load(models / "gpt2", device="cpu")
     with FineTune(layer=1).apply(lm) as edited:
         edited.edit([ANN])
