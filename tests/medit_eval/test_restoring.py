@@ -270,7 +270,8 @@ def test_a_plug_in_is_loaded_by_its_name(
         told = answers(edited, "gpt2")
     assert describe(tmp_path / "saved").editor == "tuned"
     with medit_eval.load(tmp_path / "saved", lm) as edited:
-        assert torch.allclose(*map(torch.tensor, (answers(edited, "gpt2"), told)), atol=1e-4)
+        now = torch.tensor(answers(edited, "gpt2")[0])
+        assert torch.allclose(now, torch.tensor(told[0]), atol=1e-4)
         edited.edit([FRANCE])
 
 
