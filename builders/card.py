@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import re
 import shlex
 import types
 import typing
@@ -18,12 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal, Union, get_args, get_origin
 
-import jinja2
-
 from schemas.arrow import Schema
 from schemas.describe import attributes
 from schemas.images import EncodedImage
 from schemas.manifest import Manifest
+from schemas.markdown import Done, card_environment, one_line
 from schemas.records import AXES, PROBE_KINDS
 
 HUB_LICENCES = frozenset(
@@ -33,13 +31,6 @@ HUB_LICENCES = frozenset(
 """Licence ids that the Hub knows and that data sets carry; others are named in words."""
 
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
-_ADDRESS = re.compile(r"(https?://[A-Za-z0-9./?=%#:+,;@_-]*[A-Za-z0-9/=_-])")
-
-
-class _Done(str):
-    """Text that needs no more escaping."""
-
-    __slots__ = ()
 
 
 def render_card(
@@ -59,17 +50,7 @@ def render_card(
         truth_table: What each kind of probe measures after a recognition edit and after a
             knowledge edit; the section is left out if there are no rows.
     """
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701  `finalize` escapes for Markdown, which includes HTML
-        finalize=markdown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        code=_code, fenced=_fenced, literal=_literal, number=lambda n: f"{n:,}"
-    )
+    environment = card_environment()
     source = resources.files("data_cards").joinpath(f"{template}.md").read_text(encoding="utf-8")
     licence = str(manifest.source.get("licence") or "unknown")
     return environment.from_string(source).render(
@@ -84,7 +65,7 @@ def render_card(
         licence=licence,
         licence_id=licence.lower() if licence.lower() in HUB_LICENCES else "other",
         size=_SIZES[min(max(len(str(manifest.counts.records)) - 3, 0), len(_SIZES) - 1)],
-        features=_Done(_features(schema)),
+        features=Done(_features(schema)),
         types=list(_record_types(schema.record)),
         probes=_probes(manifest),
         truth_table=truth_table,
@@ -115,53 +96,6 @@ def rebuild_command(manifest: Manifest) -> str:
         for item in value if isinstance(value, list | tuple) else [value]:
             words += [f"--{option}", item if isinstance(item, str) else json.dumps(item)]
     return shlex.join([*words, "--out", "DIR"])
-
-
-def markdown(value: object) -> str:
-    """Text as one line of Markdown that shows exactly itself, also in a table cell.
-
-    Web addresses become links; nothing else in the text has an effect.
-    """
-    if isinstance(value, _Done):
-        return value
-    pieces = _ADDRESS.split(_line(str(value)))
-    pieces[0::2] = map(_escape, pieces[0::2])
-    pieces[1::2] = [f"<{address}>" for address in pieces[1::2]]
-    return "".join(pieces)
-
-
-def _escape(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
-    # At the start of a line these would begin a heading, a list or a rule.
-    return re.sub(r"^([#+=-])|^(\d+)(?=[.)])", r"\2\\\1", text)
-
-
-def _line(text: str) -> str:
-    """One line of printable characters."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
-
-
-def _code(value: object) -> _Done:
-    """Inline code for a table cell, where a pipe needs a backslash even in code."""
-    text = _line(str(value)).replace("|", r"\|")
-    if not text:
-        return _Done("")
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if len(fence) > 1 else ""
-    return _Done(f"{fence}{pad}{text}{pad}{fence}")
-
-
-def _fenced(text: str, language: str) -> _Done:
-    """A code block, fenced by more backticks than any run inside it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    lines = ("".join(c for c in line if c.isprintable()) for line in text.split("\n"))
-    return _Done("\n".join([f"{fence}{language}", *lines, fence]))
-
-
-def _literal(value: object) -> _Done:
-    """A string literal, the same in JSON, Python and YAML."""
-    return _Done(json.dumps(_line(str(value)), ensure_ascii=False))
 
 
 def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -264,9 +198,9 @@ def _record_types(record: type) -> Iterator[RecordType]:
         yield RecordType(cls.__name__, _own_words(text.partition("\n")[0]), fields)
 
 
-def _own_words(text: str) -> _Done:
+def _own_words(text: str) -> Done:
     """Words of a docstring, which are Markdown already."""
-    return _Done(_line(text).replace("|", r"\|"))
+    return Done(one_line(text).replace("|", r"\|"))
 
 
 def _label(hint: Any) -> tuple[str, list[type]]:

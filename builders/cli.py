@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.cli import option
+from schemas.cli import option, say_published
 
 if TYPE_CHECKING:
     from builders.pipeline import Outcome
@@ -120,13 +120,4 @@ def publish(
     published = publish_to(
         folder, repo_id, private=private, revision=revision, message=message, dry_run=dry_run
     )
-    for file in published.files:
-        typer.echo(f"{file.bytes:>14,}  {file.path}")
-    for path in published.deleted:
-        typer.echo(f"{'deleted':>14}  {path}")
-    if dry_run:
-        typer.echo(f"{len(published.files)} files, {published.bytes:,} bytes; nothing was sent")
-    elif not published.changed:
-        typer.echo(f"{repo_id} already holds exactly this; nothing was sent")
-    else:
-        typer.echo(f"published as {published.url}")
+    say_published(published, dry_run)

@@ -26,7 +26,7 @@ from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
 from editors.reading import Answering, Reply
-from editors.saving import Saved, read, write
+from editors.saving import Content, Form, Made, describe, read, save
 from schemas.errors import InputError
 from schemas.records import EditRequest
 
@@ -64,6 +64,7 @@ class EditedModel(Answering):
     Attributes:
         lm: The model underneath.
         state: What the method remembers of its edits, or None.
+        method: The editor that it is of, as it is saved; by default the one among its attributes.
     """
 
     keeps_weights: ClassVar[bool] = False
@@ -77,10 +78,13 @@ class EditedModel(Answering):
         """Take hold of a model; nothing is changed yet."""
         self.lm = lm
         self.state: Any = None
+        self.method: Editor | None = None
         self._initial: Any = None
+        self._made: tuple[Made, ...] = ()
         self._originals: dict[str, Tensor] = {}
         self._undo: dict[str, Tensor] | None = None
         self._hooks = ExitStack()
+        self._hooked = False
         self._rewrites: list[Rewrite] = []
         self._digest: str | None = None
 
@@ -96,9 +100,13 @@ class EditedModel(Answering):
 
     def __enter__(self) -> Self:
         """Note what the model is like."""
-        self._digest = self.lm.digest()
-        self._initial = copy.deepcopy(self.state)
+        self._begin()
         return self
+
+    def _begin(self) -> None:
+        if self._digest is None:
+            self._digest = self.lm.digest()
+            self._initial = copy.deepcopy(self.state)
 
     def __exit__(
         self,
@@ -116,6 +124,7 @@ class EditedModel(Answering):
         self.restore()
         if self.keeps_weights:
             self._verify()
+        self._digest = None
 
     def edit(self, requests: Sequence[EditRequest]) -> None:
         """Edit the model; edits add up until `restore`.
@@ -142,6 +151,7 @@ class EditedModel(Answering):
             raise
         finally:
             self._undo = None
+        self._made += tuple(map(Made.of, requests))
 
     def restore(self) -> None:
         """Take back all edits.
@@ -152,6 +162,7 @@ class EditedModel(Answering):
         for name, original in self._originals.items():
             self._parameter(name).data.copy_(original)
         self._originals.clear()
+        self._made = ()
         self.state = copy.deepcopy(self._initial)
         if not self.keeps_weights:
             self._verify()
@@ -162,33 +173,52 @@ class EditedModel(Answering):
 
     # On the disk ----------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path, *, form: Form = "delta", texts: bool = True) -> None:
         """Write the edits that are in the model into a folder, for `load`.
 
+        Args:
+            folder: The folder; saved edits that are there are replaced.
+            form: `delta`, what changed, kept small, which gives the same answers; `exact`, edited
+                weights as a whole, which gives the same bits; or `model`, the edited model for
+                transformers. See `editors.saving`.
+            texts: Whether questions and answers of the edits are written, or their ids alone.
+
         Raises:
+            InputError: If the method cannot be saved in the form, or the folder holds other things.
             TypeError: If the method's state holds something that has no form on the disk.
         """
-        weights = {name: self._parameter(name) for name in self._originals}
-        write(folder, Saved(type(self).__name__, self._own_digest(), weights, self.state))
+        weights = {
+            name: (original, self._parameter(name).detach())
+            for name, original in self._originals.items()
+        }
+        content = Content(
+            self, self.lm, self._own_digest(), weights, self.state, self._made, self.in_weights
+        )
+        save(Path(folder), content, form, texts=texts)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: str | Path) -> None:
         """Take the edits of a folder in place of those in the model.
 
         Raises:
             InputError: If they are of another model or method, or a file is missing or altered.
         """
+        self._begin()
         self.restore()
-        saved = read(
-            folder, model=self._own_digest(), kinds=self.state_kinds, device=self.lm.device
+        folder = Path(folder)
+        about = describe(folder)
+        about.require(folder, digest=self._own_digest(), kind=type(self).__name__)
+        weights, state = read(
+            folder,
+            about,
+            original=self._parameter,
+            kinds=self.state_kinds,
+            device=self.lm.device,
         )
-        if saved.editor != type(self).__name__:
-            found = f"holds edits of {saved.editor}, not of {type(self).__name__}"
-            raise InputError(found, file=folder / "edit.json")
-        for name, weight in saved.weights.items():
+        for name, weight in weights.items():
             parameter = self._parameter(name)
             self._originals[name] = parameter.detach().clone()
             parameter.data.copy_(weight)
-        self.state = saved.state
+        self.state, self._made = state, about.requests
 
     def _own_digest(self) -> str:
         """The digest of the unedited weights."""
@@ -235,6 +265,7 @@ class EditedModel(Answering):
             shared: Whether the hook knows of prompts that are read once for several answers; see
                 `Batch.read_in`. Otherwise none are.
         """
+        self._hooked = True
         self._hooks.callback(module.register_forward_hook(hook).remove)
         if not shared:
             self._hooks.enter_context(self.lm.unshared())
@@ -284,6 +315,17 @@ class EditedModel(Answering):
         for rewrite in self._rewrites:
             queries = rewrite(queries)
         return queries
+
+    @property
+    def edits(self) -> int:
+        """How many edits are in it."""
+        return len(self._made)
+
+    @property
+    def in_weights(self) -> bool:
+        """Whether its edits are in the weights and nowhere else, so that they are a model."""
+        elsewhere = self._hooked or self.rewrites or self.scores_itself or self.writes_itself
+        return not (self.keeps_weights or elsewhere)
 
     @property
     def scores_itself(self) -> bool:

@@ -119,7 +119,9 @@ class CoME:
         Raises:
             InputError: If it has no such layers.
         """
-        return self.base.edited(lm, self.values)
+        edited = self.base.edited(lm, self.values)
+        edited.method = self
+        return edited
 
     def values(self, edited: LocatedModel, requests: Sequence[EditRequest]) -> Tensor:
         """The values z of requests, shape (n, H); both searches run in one batch."""

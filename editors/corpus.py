@@ -201,6 +201,43 @@ class Mixed:
             yield from part.queries()
 
 
+@dataclass(frozen=True)
+class NotSaved:
+    """Stands for a corpus that saved edits were made with and that was not saved with them.
+
+    Edits that were made need it no more; further ones do, and say so.
+
+    Attributes:
+        what: What it was.
+    """
+
+    what: str
+    formatted: bool = field(default=False, init=False)
+
+    @property
+    def digest(self) -> str:
+        """None is known.
+
+        Raises:
+            InputError: Always.
+        """
+        raise self._missing()
+
+    def queries(self) -> Iterator[Query]:
+        """None are known.
+
+        Raises:
+            InputError: Always.
+        """
+        raise self._missing()
+
+    def _missing(self) -> InputError:
+        return InputError(
+            f"further edits need the corpus of the saved ones ({self.what}), which was not saved "
+            "with them: give it as editor_options={'corpus': ...}"
+        )
+
+
 CorpusSource = Corpus | str | Path | Sequence[Query] | Sequence[Corpus | str | Path]
 """A corpus, the path of a file, a Hub id (`owner/name` or `owner/name:configuration`), questions,
 or several of these."""

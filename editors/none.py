@@ -26,4 +26,6 @@ class NoEdit:
 
     def apply(self, lm: LM) -> EditedModel:
         """The model unedited, as an edited model."""
-        return no_edit(lm)
+        edited = no_edit(lm)
+        edited.method = self
+        return edited

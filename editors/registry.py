@@ -85,6 +85,11 @@ def make(name: str, lm: LM, options: Mapping[str, Any] | None = None) -> Editor:
     return editor
 
 
+def name_of(editor: Editor) -> str | None:
+    """The name under which `find` gives an editor's class, or None where it has none."""
+    return _EDITORS.name_of(type(editor))
+
+
 def option_names(name: str) -> list[str]:
     """The hyperparameters that `make` takes for an editor.
 

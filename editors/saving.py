@@ -1,121 +1,403 @@
 """Edits on the disk: changed weights and a method's memory as safetensors, the rest as JSON.
 
-A folder holds `edit.safetensors` and `edit.json`. The latter names the model that the edits belong
-to by the digest of its weights, and the former by its SHA-256, so that neither a damaged file nor
-one of another model is ever put to use. What a memory is made of is written by structure and read
-back into the classes that its method names; no code comes from a file.
+A folder holds `edit.json` and, in one of three forms, what the edits changed:
+
+- `delta`: `edit.safetensors` with what is new of each changed weight, kept small (`delta.py`).
+- `exact`: the same with changed weights as a whole, bit for bit; for sequences that go on.
+- `model`: the edited model with its tokenizer or processor, as transformers reads it.
+
+A memory beside the weights, such as a codebook or facts, is in `edit.safetensors` and `edit.json`
+in each of them. `edit.json` also says which editor with which hyperparameters made which edits of
+which model, which it knows by the digest of its weights, and names all other files by their
+SHA-256, so that neither a damaged file nor one of another model is ever put to use. What a memory
+is made of is written by structure and read back into the classes that its method names; no code
+comes from a file. The file is written last: its presence means complete.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from editors.card import CARD, is_own, write_card
+from editors.delta import packed, restored
+from editors.prompts import PromptFormat
+from editors.settings import Settings, editor_of, settings_of
+from schemas.arrow import from_row
 from schemas.errors import InputError
 from schemas.layout import atomic_write, read_json, sha256_of, write_json
+from schemas.records import EditRequest
+from schemas.versions import now, versions
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from editors.base import EditedModel
+    from editors.lm import LM
+
+FORMAT = 2
 """Raised when the folder's layout changes."""
+
+Form = Literal["delta", "exact", "model"]
+"""What a folder holds; see the module."""
+
+JSON, TENSORS = "edit.json", "edit.safetensors"
 
 _WEIGHT, _STATE = "weight.", "state."
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
-    """Edits as they lie on the disk.
+class Made:
+    """An edit that was made.
 
     Attributes:
-        editor: Name of the method.
-        model: Digest of the unedited model's weights.
-        weights: Edited weights by the parameters' names.
+        id: The request.
+        prompt: Its question; None, as all that follows, where texts are not saved.
+        subject: What it is about, or None.
+        target_new: The answer after the edit.
+        target_true: The answer before, or None.
+        image: SHA-256 of its picture, or None.
+    """
+
+    id: str
+    prompt: str | None
+    subject: str | None
+    target_new: str | None
+    target_true: str | None
+    image: str | None
+
+    @classmethod
+    def of(cls, request: EditRequest) -> Made:
+        """What is kept of a request."""
+        image = request.image
+        return cls(
+            request.id,
+            request.prompt,
+            request.subject,
+            request.target_new,
+            request.target_true,
+            None if image is None else hashlib.sha256(image.bytes).hexdigest(),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """The model that edits belong to.
+
+    Attributes:
+        name: What it was called: a folder, a Hub id, a testbed model.
+        digest: Digest of its weights without the edits.
+        dtype: Their dtype.
+        kind: Its class.
+        sees: Whether it reads pictures.
+    """
+
+    name: str
+    digest: str
+    dtype: str
+    kind: str
+    sees: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What `edit.json` says.
+
+    Attributes:
+        format: Version of the folder's layout.
+        form: What the folder holds.
+        editor: The editor's name in the registry; None for one that has none.
+        kind: The class of the edited model.
+        settings: Hyperparameters; see `editors.settings`.
+        left_out: Hyperparameters that were not saved, in words.
+        model: The model that the edits belong to.
+        edited_digest: Digest of the edited weights, for the form `model`.
+        prompt_format: How prompts are put to the model.
+        edits: How many edits were made.
+        requests: The edits, in order.
+        versions: Versions of medit and of the libraries that shape the numbers.
+        created: ISO 8601 time.
+        files: SHA-256 of the other files, by path in the folder.
         state: What the method remembers.
     """
 
-    editor: str
-    model: str
-    weights: Mapping[str, Tensor]
+    format: int
+    form: Form
+    editor: str | None
+    kind: str
+    settings: dict[str, Any]
+    left_out: dict[str, str]
+    model: Base
+    edited_digest: str | None
+    prompt_format: PromptFormat
+    edits: int
+    requests: tuple[Made, ...]
+    versions: dict[str, str]
+    created: str
+    files: dict[str, str]
     state: Any
 
+    @property
+    def hyperparameters(self) -> Settings:
+        """What the editor is made of."""
+        return Settings(self.editor, self.settings, self.left_out)
 
-def write(folder: Path, saved: Saved) -> None:
-    """Write edits into a folder; what is there is replaced, the JSON file last.
+    @property
+    def digest(self) -> str:
+        """Digest of the weights that the folder's memory and changes are for."""
+        return self.edited_digest or self.model.digest
+
+    def require(self, folder: Path, *, digest: str, kind: str | None = None) -> None:
+        """See to it that the edits are for a model and of a method.
+
+        Args:
+            folder: The folder, for messages.
+            digest: Digest of the model's weights.
+            kind: Class of the edited model; any by default.
+
+        Raises:
+            InputError: If they are not.
+        """
+        file = folder / JSON
+        if self.digest != digest:
+            raise InputError(
+                f"belongs to a model with the digest {self.digest}, not {digest} "
+                f"({self.model.name}, {self.model.dtype})",
+                file=file,
+            )
+        if kind is not None and self.kind != kind:
+            raise InputError(f"holds edits of {self.kind}, not of {kind}", file=file)
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What is in an edited model.
+
+    Attributes:
+        edited: The edited model.
+        lm: The model underneath.
+        digest: Digest of its unedited weights.
+        weights: Changed weights by the parameters' names, each before and after.
+        state: What the method remembers.
+        made: The edits.
+        in_weights: Whether the edits are in the weights and nowhere else.
+    """
+
+    edited: EditedModel
+    lm: LM
+    digest: str
+    weights: Mapping[str, tuple[Tensor, Tensor]]
+    state: Any
+    made: tuple[Made, ...]
+    in_weights: bool
+
+
+def save(folder: Path, content: Content, form: Form, *, texts: bool = True) -> None:
+    """Write edits into a folder; edits that are there are replaced, whole or not at all.
 
     Raises:
+        InputError: If the method cannot have the form, or the folder holds other things.
         TypeError: If the method's memory holds something that has no form on the disk.
     """
-    from safetensors.torch import save
-
+    if form not in get_args(Form):
+        raise InputError(f"unknown form {form!r}; known are {', '.join(get_args(Form))}")
+    if form == "model" and not content.in_weights:
+        kind = type(content.edited).__name__
+        raise InputError(
+            f"edits of {kind} are not in the weights, so there is no model to write: take the form "
+            "'delta'"
+        )
+    settings = settings_of(editor_of(content.edited))
     tensors: dict[str, Tensor] = {}
-    structure = _written(saved.state, tensors)
-    tensors |= {f"{_WEIGHT}{name}": weight for name, weight in saved.weights.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    # Tensors may share memory, as views of one another do, which the format does not allow.
-    blob = save({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()})
-    path = folder / "edit.safetensors"
-    with atomic_write(path) as file:
-        file.write(blob)
-    described = {
-        "format": FORMAT,
-        "editor": saved.editor,
-        "model": saved.model,
-        "tensors": sha256_of(path),
-        "state": structure,
-    }
-    write_json(folder / "edit.json", described)
+    structure = _written(content.state, tensors)
+    for name, (original, edited) in content.weights.items():
+        if form == "exact":
+            tensors[f"{_WEIGHT}whole.{name}"] = edited
+        elif form == "delta":
+            for part, tensor in packed(original, edited).items():
+                tensors[f"{_WEIGHT}{part}.{name}"] = tensor
+    earlier = _earlier(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
+        unfinished = Path(made)
+        if form == "model":
+            content.lm.model.save_pretrained(unfinished)
+            (content.lm.processor or content.lm.tokenizer).save_pretrained(unfinished)
+        if tensors or form != "model":
+            _write_tensors(unfinished / TENSORS, tensors)
+        about = _about(content, form, settings, structure, texts, unfinished)
+        if form != "exact":
+            write_card(unfinished, about)
+        _put_in_place(unfinished, folder, earlier)
+    write_json(folder / JSON, dataclasses.asdict(about))
 
 
-def read(
-    folder: Path, *, model: str, kinds: Sequence[type], device: torch.device | str = "cpu"
-) -> Saved:
-    """The edits in a folder.
-
-    Args:
-        folder: The folder.
-        model: Digest of the weights of the model that they are for.
-        kinds: The classes that the method's memory is made of.
-        device: Where tensors go that were on the model's device.
+def describe(folder: Path) -> About:
+    """What the `edit.json` of a folder says.
 
     Raises:
-        InputError: If they are for another model, or a file is missing, damaged or altered.
+        InputError: If there is none, or it is damaged or of another version.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path, tensors_path = folder / "edit.json", folder / "edit.safetensors"
+    path = folder / JSON
     if not path.is_file():
         raise InputError("holds no edit.json, so no edits were saved here", file=folder)
     found = read_json(path)
     if not isinstance(found, Mapping) or found.get("format") != FORMAT:
         raise InputError(f"holds no edits of format {FORMAT}", file=path)
-    if found.get("model") != model:
-        raise InputError(
-            f"belongs to a model with the digest {found.get('model')}, not {model}", file=path
-        )
-    if not tensors_path.is_file():
-        raise InputError("is not there", file=tensors_path)
-    digest = sha256_of(tensors_path)
-    if digest != found.get("tensors"):
-        raise InputError(
-            f"has the SHA-256 {digest}; edit.json says {found.get('tensors')}", file=tensors_path
-        )
     try:
-        tensors = load_file(tensors_path)
-        state = _read(found["state"], tensors, {kind.__name__: kind for kind in kinds}, device)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        return from_row(About, found)
+    except InputError as error:
+        raise InputError(error.reason, file=path, field=error.field) from None
+
+
+def check_files(folder: Path, about: About) -> None:
+    """See to it that a folder's files are those that were saved.
+
+    Raises:
+        InputError: If one is missing or another.
+    """
+    for name in about.files:
+        _check_file(folder, about, name)
+
+
+def read(
+    folder: Path,
+    about: About,
+    *,
+    original: Callable[[str], Tensor],
+    kinds: Sequence[type],
+    device: torch.device | str = "cpu",
+) -> tuple[dict[str, Tensor], Any]:
+    """The edited weights of a folder by the parameters' names, and the method's memory.
+
+    Args:
+        folder: The folder.
+        about: What its `edit.json` says.
+        original: Gives the unedited weight of a parameter.
+        kinds: The classes that the method's memory is made of.
+        device: Where tensors go that were on the model's device.
+
+    Raises:
+        InputError: If a file is missing, damaged or altered.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if about.form != "model" and TENSORS not in about.files:
+        raise InputError(f"does not list {TENSORS}", file=folder / JSON, field="files")
+    try:
+        tensors: dict[str, Tensor] = {}
+        if TENSORS in about.files:
+            _check_file(folder, about, TENSORS)
+            tensors = load_file(folder / TENSORS)
+        known = {kind.__name__: kind for kind in kinds}
+        state = _read(about.state, tensors, known, device)
+        weights = {
+            name: restored(original(name), parts) for name, parts in _weights(tensors).items()
+        }
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"cannot be read: {reason}", file=path) from None
-    weights = {
-        name.removeprefix(_WEIGHT): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(_WEIGHT)
-    }
-    return Saved(str(found.get("editor")), model, weights, state)
+        raise InputError(f"cannot be read: {reason}", file=folder / JSON) from None
+    return weights, state
+
+
+def _about(
+    content: Content, form: Form, settings: Settings, state: Any, texts: bool, folder: Path
+) -> About:
+    lm = content.lm
+    nothing = dict.fromkeys(("prompt", "subject", "target_new", "target_true", "image"))
+    made = content.made if texts else (dataclasses.replace(m, **nothing) for m in content.made)
+    return About(
+        format=FORMAT,
+        form=form,
+        editor=settings.editor,
+        kind=type(content.edited).__name__,
+        settings=settings.values,
+        left_out=settings.left_out,
+        model=Base(
+            lm.name,
+            content.digest,
+            str(lm.model.dtype).removeprefix("torch."),
+            type(lm.model).__name__,
+            lm.sees,
+        ),
+        edited_digest=lm.digest() if form == "model" else None,
+        prompt_format=lm.renderer.format,
+        edits=len(content.made),
+        requests=tuple(made),
+        versions=versions(),
+        created=now(),
+        files={path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()},
+        state=state,
+    )
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    # Tensors may share memory, as views of one another do, which the format does not allow.
+    blob = save({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()})
+    with atomic_write(path) as file:
+        file.write(blob)
+
+
+def _earlier(folder: Path) -> list[Path]:
+    """The files of the edits that a folder holds; none where it is new or empty.
+
+    Raises:
+        InputError: If it holds other things.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return []
+    if not (folder / JSON).is_file():
+        raise InputError("is there already and holds no edits: name another folder", file=folder)
+    found = read_json(folder / JSON)
+    files = found.get("files") if isinstance(found, Mapping) else None
+    names = [Path(str(name)).name for name in files] if isinstance(files, Mapping) else []
+    return [folder / name for name in names]
+
+
+def _put_in_place(unfinished: Path, folder: Path, earlier: Sequence[Path]) -> None:
+    """Move files into a folder, which holds no `edit.json` from then on."""
+    folder.mkdir(exist_ok=True)
+    (folder / JSON).unlink(missing_ok=True)
+    for path in earlier:
+        path.unlink(missing_ok=True)
+    for path in unfinished.iterdir():
+        target = folder / path.name
+        if path.name == CARD and not is_own(target):
+            continue  # somebody's words about the edits that were here
+        if target.is_dir():
+            shutil.rmtree(target)
+        shutil.move(path, target)
+
+
+def _check_file(folder: Path, about: About, name: str) -> None:
+    path = folder / name
+    if Path(name).name != name:
+        raise InputError(f"lists {name!r}, which is not in its folder", file=folder / JSON)
+    if not path.is_file():
+        raise InputError("is not there", file=path)
+    digest, expected = sha256_of(path), about.files[name]
+    if digest != expected:
+        raise InputError(f"has the SHA-256 {digest}; edit.json says {expected}", file=path)
+
+
+def _weights(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The parts of changed weights, by the parameters' names and their own."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(_WEIGHT):
+            part, _, name = key.removeprefix(_WEIGHT).partition(".")
+            found.setdefault(name, {})[part] = tensor
+    return found
 
 
 def _written(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -4,7 +4,8 @@
 which `write_questions` writes the questions down; `rescore` makes the report of a run again from
 its files; both give a `Report`. `study` scores several editors on several orders of edits,
 `compare_runs` compares runs with each other, `report_pages` makes pages and figures of them. `tune`
-searches hyperparameters on records set aside.
+searches hyperparameters on records set aside. `edit` gives an edited model, whose `save` writes a
+folder that `load` reads and `publish` puts on the Hub.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medit_eval.comparing import compare_runs
+    from medit_eval.editing import edit
     from medit_eval.handout import write_questions
     from medit_eval.pages import report_pages
+    from medit_eval.publishing import publish
     from medit_eval.report import Report
+    from medit_eval.restoring import load
     from medit_eval.scoring import rescore, score
     from medit_eval.studies import Study, study
     from medit_eval.tuning import Tuned, tune
@@ -26,6 +30,9 @@ __all__ = [
     "Study",
     "Tuned",
     "compare_runs",
+    "edit",
+    "load",
+    "publish",
     "report_pages",
     "rescore",
     "score",
@@ -39,6 +46,9 @@ _HOME = {
     "Study": "studies",
     "Tuned": "tuning",
     "compare_runs": "comparing",
+    "edit": "editing",
+    "load": "restoring",
+    "publish": "publishing",
     "report_pages": "pages",
     "rescore": "scoring",
     "score": "scoring",

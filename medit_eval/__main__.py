@@ -1,8 +1,7 @@
-"""The command line: `python -m medit_eval score`, `rescore`, `report` and others."""
+"""The command line: `python -m medit_eval score | rescore | report | compare | tune | edit ...`."""
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from medit_eval import commands
+from medit_eval import commands, edit_commands
+from medit_eval.options import (
+    HOW,
+    MODEL,
+    RUN,
+    WHAT,
+    BaseUrl,
+    BatchSize,
+    Checkpoints,
+    ChosenProtocol,
+    Device,
+    Dtype,
+    Everything,
+    ForeignImages,
+    FormatChoice,
+    JudgeModel,
+    Limit,
+    Metrics,
+    Model,
+    ProtocolChoice,
+    Recogniser,
+    Records,
+    RecordsFormat,
+    References,
+    Seed,
+    Settings,
+    Split,
+    StudySettings,
+    setting_of,
+)
 from schemas.cli import option, run
 from schemas.errors import InputError
 
@@ -19,92 +47,11 @@ if TYPE_CHECKING:
     from medit_eval.judge import Judge
 
 app = typer.Typer(
-    help="Score model editors, and look at the results.",
+    help="Score model editors, look at the results, and share edited models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-_WHAT = "What"
-_HOW = "How"
-_MODEL = "Model"
-_RUN = "Run"
-
-
-class ProtocolChoice(enum.StrEnum):
-    """In which order records are edited, asked and taken back."""
-
-    single = "single"
-    batch = "batch"
-    sequential = "sequential"
-
-
-class FormatChoice(enum.StrEnum):
-    """How prompts are put to the model."""
-
-    plain = "plain"
-    qa = "qa"
-    chat = "chat"
-
-
-# Options of several commands.
-Model = Annotated[str, option("Folder, Hub id, testbed/lm or testbed/vlm.", _WHAT)]
-Records = Annotated[
-    str,
-    option(
-        "A builder's folder, a file, a Hub data set, testbed/people or testbed/documents.", _WHAT
-    ),
-]
-RecordsFormat = Annotated[
-    str, option("Format of a file: counterfact, zsre, wikidata_counterfact, mmedit...", _WHAT)
-]
-Limit = Annotated[int | None, option("Records to use; default: all.", _WHAT, min=1)]
-ForeignImages = Annotated[Path | None, option("Folder of a foreign file's pictures.", _WHAT)]
-Split = Annotated[str, option("Split of a data set on the Hub.", _WHAT)]
-ChosenProtocol = Annotated[
-    ProtocolChoice, option("In which order to edit, ask and take back.", _HOW)
-]
-BatchSize = Annotated[
-    int | None,
-    option(
-        "Records edited with one call, but for single; default: 100, or 1 with checkpoints.",
-        _HOW,
-        min=1,
-    ),
-]
-Checkpoints = Annotated[
-    str | None, option("For sequential: numbers of edits to look at, such as 1,10,100.", _HOW)
-]
-Settings = Annotated[
-    list[str] | None,
-    option("A hyperparameter of the editor: name=value, value as JSON.", _HOW, "--set"),
-]
-StudySettings = Annotated[
-    list[str] | None,
-    option(
-        "A hyperparameter: name=value, or with several editors editor.name=value; value as JSON.",
-        _HOW,
-        "--set",
-    ),
-]
-Metrics = Annotated[
-    str | None,
-    option(
-        "Names, with commas between, or counterfact, zsre, balancedit, scr for those of a paper; "
-        "default: the usual ones.",
-        _HOW,
-    ),
-]
-JudgeModel = Annotated[str | None, option("Model that judges answers, behind an endpoint.", _HOW)]
-BaseUrl = Annotated[str | None, option("The judge's endpoint; default: $OPENAI_BASE_URL.", _HOW)]
-Recogniser = Annotated[
-    str | None, option("spaCy pipeline for entities in documents; default: by form.", _HOW)
-]
-References = Annotated[Path | None, option("Texts for counterfact_consistency, as JSON.", _HOW)]
-Device = Annotated[str | None, option("Such as cpu or cuda:1.", _MODEL)]
-Dtype = Annotated[str, option("auto, float32, bfloat16 or float16.", _MODEL)]
-Seed = Annotated[int, option("Everything random derives from it.", _RUN)]
-Everything = Annotated[bool, option("Show all metrics, not the headline alone.", _RUN, "--all")]
 
 
 @app.command()
@@ -112,26 +59,26 @@ def score(
     editor: Annotated[
         list[str] | None,
         option(
-            "none, memit, alphaedit, come, balancedit, scr, or a plug-in's; may be repeated. With "
+            "none, a method's name such as memit or scr, or a plug-in's; may be repeated. With "
             "--predictions what the tool is called.",
-            _WHAT,
+            WHAT,
         ),
     ] = None,
     model: Annotated[
         str | None,
-        option("Folder, Hub id, testbed/lm or testbed/vlm; default: testbed/lm.", _WHAT),
+        option("Folder, Hub id, testbed/lm or testbed/vlm; default: testbed/lm.", WHAT),
     ] = None,
     records: Annotated[
         str | None,
         option(
             "A builder's folder, a file, a Hub data set, testbed/documents or, by default, "
             "testbed/people.",
-            _WHAT,
+            WHAT,
         ),
     ] = None,
     predictions: Annotated[
         Path | None,
-        option("What another tool's model said: a file, scored in place of a model.", _WHAT),
+        option("What another tool's model said: a file, scored in place of a model.", WHAT),
     ] = None,
     records_format: RecordsFormat = "medit",
     images: ForeignImages = None,
@@ -142,55 +89,51 @@ def score(
     checkpoints: Checkpoints = None,
     orders: Annotated[
         int | None,
-        option(
-            "Samples and orders of the edits; default: 3 with checkpoints, else 1.", _HOW, min=1
-        ),
+        option("Samples and orders of the edits; default: 3 with checkpoints, else 1.", HOW, min=1),
     ] = None,
     benchmarks: Annotated[
         str | None,
-        option("default, smoke, paper, safety, tasks of lm_eval, YAML files.", _HOW),
+        option("default, smoke, paper, safety, tasks of lm_eval, YAML files.", HOW),
     ] = None,
     benchmark_limit: Annotated[
-        int | None, option("Items per benchmark; default: all.", _HOW, min=1)
+        int | None, option("Items per benchmark; default: all.", HOW, min=1)
     ] = None,
     benchmark_data: Annotated[
-        Path | None, option("Folder with files of well-known benchmarks.", _HOW)
+        Path | None, option("Folder with files of well-known benchmarks.", HOW)
     ] = None,
     metrics: Metrics = None,
     setting: StudySettings = None,
     tuned: Annotated[
-        Path | None, option("What `tune` wrote; its records are left out.", _HOW)
+        Path | None, option("What `tune` wrote; its records are left out.", HOW)
     ] = None,
     memory_sizes: Annotated[
-        str | None, option("For editors that route: edits in memory, such as 1,100.", _HOW)
+        str | None, option("For editors that route: edits in memory, such as 1,100.", HOW)
     ] = None,
-    max_new_tokens: Annotated[int, option("Length of a free answer.", _HOW, min=1)] = 32,
+    max_new_tokens: Annotated[int, option("Length of a free answer.", HOW, min=1)] = 32,
     measurable_from: Annotated[
-        float, option("What the unedited model must get right of portability.", _HOW, min=0, max=1)
+        float, option("What the unedited model must get right of portability.", HOW, min=0, max=1)
     ] = 0.5,
     judge_model: JudgeModel = None,
     base_url: BaseUrl = None,
     recogniser: Recogniser = None,
     references: References = None,
     prompt_format: Annotated[
-        FormatChoice, option("How prompts are put to the model.", _MODEL)
+        FormatChoice, option("How prompts are put to the model.", MODEL)
     ] = FormatChoice.plain,
     device: Device = None,
     dtype: Dtype = "auto",
-    device_map: Annotated[
-        str | None, option("Spread the model over devices: auto.", _MODEL)
-    ] = None,
-    rows: Annotated[int, option("Questions asked at once.", _MODEL, min=1)] = 64,
+    device_map: Annotated[str | None, option("Spread the model over devices: auto.", MODEL)] = None,
+    rows: Annotated[int, option("Questions asked at once.", MODEL, min=1)] = 64,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
-        option("Folder of the run, or of all runs; what broke off goes on there.", _RUN),
+        option("Folder of the run, or of all runs; what broke off goes on there.", RUN),
     ] = None,
     workers: Annotated[
         int | None,
-        option("Runs at a time, where there are several; default: one per core.", _RUN, min=1),
+        option("Runs at a time, where there are several; default: one per core.", RUN, min=1),
     ] = None,
-    cache: Annotated[Path | None, option("Folder of the unedited model's answers.", _RUN)] = None,
+    cache: Annotated[Path | None, option("Folder of the unedited model's answers.", RUN)] = None,
     everything: Everything = False,
 ) -> None:
     """Edit a model with records, ask it their probes, and compare with what it said before."""
@@ -245,7 +188,7 @@ def score(
     if predictions is None:
         model, records = model or "testbed/lm", records or "testbed/people"
     if predictions is not None or (len(editor or []) == 1 and count == 1):
-        settings = dict(map(_setting, setting or []))
+        settings = dict(map(setting_of, setting or []))
         report = run_score(
             editor[0] if editor else None,
             model,
@@ -306,7 +249,7 @@ def rescore(
 @app.command()
 def questions(
     records: Records,
-    out: Annotated[Path, option("File for the questions, JSON Lines.", _RUN)],
+    out: Annotated[Path, option("File for the questions, JSON Lines.", RUN)],
     records_format: RecordsFormat = "medit",
     images: ForeignImages = None,
     split: Split = "test",
@@ -315,9 +258,9 @@ def questions(
     batch_size: BatchSize = None,
     checkpoints: Checkpoints = None,
     order: Annotated[
-        int, option("With checkpoints, which sample and order of the edits.", _HOW, min=0)
+        int, option("With checkpoints, which sample and order of the edits.", HOW, min=0)
     ] = 0,
-    pictures: Annotated[Path | None, option("Folder to write the pictures into.", _RUN)] = None,
+    pictures: Annotated[Path | None, option("Folder to write the pictures into.", RUN)] = None,
     seed: Seed = 0,
 ) -> None:
     """Write the questions for another tool, whose answers `score --predictions` takes."""
@@ -342,20 +285,20 @@ def questions(
 
 @app.command()
 def tune(
-    editor: Annotated[str, option("memit, alphaedit, come, balancedit, or a plug-in's.", _WHAT)],
+    editor: Annotated[str, option("memit, alphaedit, come, balancedit, or a plug-in's.", WHAT)],
     model: Model,
     records: Records,
-    out: Annotated[Path, option("File for the result, which `score --tuned` takes.", _RUN)],
+    out: Annotated[Path, option("File for the result, which `score --tuned` takes.", RUN)],
     records_format: RecordsFormat = "medit",
     limit: Limit = None,
-    trials: Annotated[int, option("Choices to try.", _HOW, min=1)] = 24,
+    trials: Annotated[int, option("Choices to try.", HOW, min=1)] = 24,
     share: Annotated[
-        float, option("Share of the records that is set aside to search on.", _HOW)
+        float, option("Share of the records that is set aside to search on.", HOW)
     ] = 0.2,
-    most: Annotated[int, option("Records to set aside at most.", _HOW, min=1)] = 50,
+    most: Annotated[int, option("Records to set aside at most.", HOW, min=1)] = 50,
     space: Annotated[
         list[str] | None,
-        option("Values to choose from: name=[value, ...] as JSON; default: the usual.", _HOW),
+        option("Values to choose from: name=[value, ...] as JSON; default: the usual.", HOW),
     ] = None,
     setting: Settings = None,
     device: Device = None,
@@ -374,7 +317,7 @@ def tune(
         share=share,
         most=most,
         space=dict(map(_choices, space)) if space else None,
-        fixed=dict(map(_setting, setting or [])),
+        fixed=dict(map(setting_of, setting or [])),
         records_format=records_format,
         limit=limit,
         device=device,
@@ -405,7 +348,7 @@ def _of_editors(editors: Sequence[str], settings: Sequence[str]) -> dict[str, di
     """Hyperparameters by editor; one without an editor's name in front is every editor's."""
     found: dict[str, dict[str, Any]] = {editor: {} for editor in editors}
     for text in settings:
-        name, value = _setting(text)
+        name, value = setting_of(text)
         owner, dot, rest = name.partition(".")
         for editor in [owner] if dot else editors:
             if editor not in found:
@@ -424,22 +367,9 @@ def _workers(device: str | None, jobs: int) -> int:
     return 1 if alone else min(jobs, os.cpu_count() or 1)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """Name and value of `name=value`; what is no JSON is a text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise InputError(f"a setting is name=value, not {text!r}")
-    try:
-        parsed = json.loads(value)
-    except json.JSONDecodeError:
-        parsed = value
-    # Hyperparameters are frozen: a list of layers is a tuple.
-    return name.strip().replace("-", "_"), tuple(parsed) if isinstance(parsed, list) else parsed
-
-
 def _choices(text: str) -> tuple[str, tuple[Any, ...]]:
     """Name and values of `name=[value, ...]`."""
-    name, values = _setting(text)
+    name, values = setting_of(text)
     if not isinstance(values, tuple):
         raise InputError(f"what to choose from is name=[value, ...], not {text!r}")
     return name, tuple(tuple(value) if isinstance(value, list) else value for value in values)
@@ -457,6 +387,9 @@ def _judge(model: str | None, base_url: str | None) -> Judge | None:
 
 app.command()(commands.report)
 app.command()(commands.compare)
+app.command()(edit_commands.edit)
+app.command()(edit_commands.ask)
+app.command()(edit_commands.publish)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Checkpoints:
         folder = self.root / checkpoint_phase(edits)
         unfinished = folder.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
-        edited.save(unfinished)
+        edited.save(unfinished, form="exact")
         write_json(unfinished / "failed.json", dict(failed))
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)

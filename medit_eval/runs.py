@@ -20,7 +20,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from schemas.arrow import from_row
 from schemas.documents import Document
 from schemas.errors import InputError
 from schemas.layout import read_json, sha256_of, write_json, write_parquet
+from schemas.versions import now
 
 VERSION = 1
 """Raised when the folder's layout changes."""
@@ -362,17 +362,3 @@ def _written(root: Path) -> list[str]:
     for pattern in ("*.json", "*/part-*.parquet"):
         found += sorted(folder.glob(pattern))
     return [path.relative_to(root).as_posix() for path in found]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what shapes the numbers."""
-    found = {}
-    for name in ("medit", "torch", "transformers", "tokenizers", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def now() -> str:
-    """The time, for manifests."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -28,13 +28,11 @@ from medit_eval.runs import (
     RunManifest,
     benchmarks_path,
     check_files,
-    now,
     read_diagnostics,
     read_documents,
     read_manifest,
     read_predictions,
     scores_path,
-    versions,
     write_documents,
 )
 from medit_eval.sources import OWN, first_with_picture, load, records_digest
@@ -45,6 +43,7 @@ from schemas.errors import InputError
 from schemas.layout import sha256_of, write_parquet
 from schemas.progress import Progress, Quiet
 from schemas.records import APART, EditRecord, EditRequest
+from schemas.versions import now, versions
 
 if TYPE_CHECKING:
     from editors.base import Editor

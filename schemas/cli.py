@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from schemas.errors import InputError
 
+if TYPE_CHECKING:
+    from schemas.hub import Published
+
 
 def option(help_: str, panel: str, *names: str, **settings: Any) -> Any:
     """An option in one panel of the help page."""
     return typer.Option(*names, help=help_, rich_help_panel=panel, **settings)
+
+
+def say_published(published: Published, dry_run: bool) -> None:
+    """Tell what was put on the Hub, or would be."""
+    for file in published.files:
+        typer.echo(f"{file.bytes:>14,}  {file.path}")
+    for path in published.deleted:
+        typer.echo(f"{'deleted':>14}  {path}")
+    if dry_run:
+        typer.echo(f"{len(published.files)} files, {published.bytes:,} bytes; nothing was sent")
+    elif not published.changed:
+        typer.echo(f"{published.repo_id} already holds exactly this; nothing was sent")
+    else:
+        typer.echo(f"published as {published.url}")
 
 
 def run(app: typer.Typer) -> NoReturn:

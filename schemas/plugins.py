@@ -5,6 +5,7 @@ Nothing is imported before it is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,18 @@ class Plugins:
             raise InputError(
                 f"the {self.kind} {name!r} of {_owner(point)} cannot be loaded: {why}"
             ) from None
+
+    def name_of(self, thing: Any) -> str | None:
+        """The name under which a class or callable is found, or None; plug-ins are loaded."""
+        place = f"{thing.__module__}:{thing.__qualname__}"
+        for name, where in self.built_in.items():
+            if where == place:
+                return name
+        for point in entry_points(group=self.group):
+            with contextlib.suppress(Exception):  # a stranger's module may raise anything
+                if point.load() is thing:
+                    return point.name
+        return None
 
     def _point(self, name: str) -> EntryPoint | None:
         """The entry point of a plug-in; None for medit's own."""

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from builders.card import markdown, rebuild_command, render_card
+from builders.card import rebuild_command, render_card
 from schemas import OKEDIT
 from schemas.manifest import Manifest
+from schemas.markdown import markdown
 from tests.datasets_on_disk import make_dataset
 from tests.stubs.hub_card import header_of, header_problems
 from tests.stubs.hub_client import hub_environment, run_python

@@ -13,8 +13,8 @@ import torch
 
 from editors.base import EditedModel
 from editors.lm import LM
-from editors.saving import Saved, read, write
 from schemas.errors import InputError
+from schemas.layout import sha256_of
 from schemas.records import EditRequest
 from tests.editors.facts import ANN
 from tests.editors.test_matrix import NAMES, answers, editor, requests_for
@@ -32,7 +32,7 @@ def test_going_on_from_a_file_gives_the_same_numbers(
     with method.apply(lm) as edited:
         edited.edit([first])
         half = answers(edited, family)
-        edited.save(tmp_path / "half")
+        edited.save(tmp_path / "half", form="exact")
         edited.edit([second])
         whole = answers(edited, family)
     with method.apply(lm) as edited:
@@ -111,7 +111,7 @@ def test_a_class_that_the_method_does_not_name_is_never_made(saved: tuple[LM, Pa
     [
         (lambda folder: (folder / "edit.json").unlink(), "no edits were saved here"),
         (lambda folder: (folder / "edit.json").write_text("{"), "JSON"),
-        (lambda folder: (folder / "edit.json").write_text('{"format": 99}'), "of format 1"),
+        (lambda folder: (folder / "edit.json").write_text('{"format": 99}'), "of format 2"),
         (lambda folder: (folder / "edit.safetensors").unlink(), "is not there"),
         (lambda folder: _truncate(folder / "edit.safetensors"), "has the SHA-256"),
     ],
@@ -123,22 +123,24 @@ def test_a_damaged_folder_is_named(saved: tuple[LM, Path], spoil: Any, said: str
         edited.load(folder)
 
 
-def test_a_file_that_is_no_safetensors_is_named(tmp_path: Path) -> None:
-    write(tmp_path, Saved("x", "m", {"w": torch.ones(2)}, None))
-    (tmp_path / "edit.safetensors").write_bytes(b"\x80\x04K\x01.")
-    from schemas.layout import sha256_of
-
-    path = tmp_path / "edit.json"
+def test_a_file_that_is_no_safetensors_is_named(saved: tuple[LM, Path]) -> None:
+    lm, folder = saved
+    path = folder / "edit.json"
+    (folder / "edit.safetensors").write_bytes(b"\x80\x04K\x01.")
     fields = json.loads(path.read_text())
-    fields["tensors"] = sha256_of(tmp_path / "edit.safetensors")
+    fields["files"]["edit.safetensors"] = sha256_of(folder / "edit.safetensors")
     path.write_text(json.dumps(fields))
-    with pytest.raises(InputError, match="cannot be read"):
-        read(tmp_path, model="m", kinds=())
+    with _Remembering(lm) as edited, pytest.raises(InputError, match="cannot be read") as error:
+        edited.load(folder)
+    assert error.value.file == path
 
 
-def test_what_has_no_form_on_the_disk_is_said() -> None:
-    with pytest.raises(TypeError, match="holds a set"):
-        write(Path("never"), Saved("x", "m", {}, {"a": {1, 2}}))
+def test_what_has_no_form_on_the_disk_is_said(tmp_path: Path) -> None:
+    with _Remembering(tiny("gpt2")) as edited:
+        edited.state = {"a": {1, 2}}
+        with pytest.raises(TypeError, match="holds a set"):
+            edited.save(tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 def _truncate(path: Path) -> None:

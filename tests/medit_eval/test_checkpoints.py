@@ -201,7 +201,8 @@ def test_a_checkpoint_of_another_model_is_refused(
 ) -> None:
     path = broken_off / "checkpoints" / "edits-4" / "edit.json"
     fields = json.loads(path.read_text())
-    path.write_text(json.dumps({**fields, "model": "f" * 32}))
+    fields["model"]["digest"] = "f" * 32
+    path.write_text(json.dumps(fields))
     editor = Oracle(crashes_on=read_manifest(broken_off).arguments["editor"]["crashes_on"])
     with pytest.raises(InputError, match="belongs to a model with the digest f") as error:
         run(editor, lm, records, tmp_path, out=broken_off)

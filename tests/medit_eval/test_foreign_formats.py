@@ -127,14 +127,10 @@ def test_texts_to_continue_and_attributes_enter_no_mean(lm: LM, tmp_path: Path) 
     record = released()
     usual = [slot.probe.kind for slot in slots(record)]
     assert usual == ["edit", "rephrase", "rephrase", "neighborhood", "neighborhood"]
-    report = score(
-        "none", lm, [record], metrics=USUAL, max_new_tokens=2, cache=tmp_path / "cache"
-    )
+    report = score("none", lm, [record], metrics=USUAL, max_new_tokens=2, cache=tmp_path / "cache")
     assert {row.kind for row in report.raw} == {"edit", "rephrase", "neighborhood"}
     without = replace(record, probes=tuple(p for p in record.probes if p.kind in usual))
-    fewer = score(
-        "none", lm, [without], metrics=USUAL, max_new_tokens=2, cache=tmp_path / "cache"
-    )
+    fewer = score("none", lm, [without], metrics=USUAL, max_new_tokens=2, cache=tmp_path / "cache")
     assert fewer.summary.equals(report.summary)
 
 

@@ -1,8 +1,8 @@
 """A Hugging Face Hub on loopback, in memory, for the real client to talk to.
 
-It speaks the part of the Hub's HTTP API that publishing and loading a data set need: creation,
-info, refs, branches and trees of repositories, validation of card headers, upload modes, LFS
-uploads in one or many parts, commits and downloads. It is a reading of the protocol, so passing
+It speaks the part of the Hub's HTTP API that publishing and loading data sets and models need:
+creation, info, refs, branches and trees of repositories, validation of card headers, upload modes,
+LFS uploads in one or many parts, commits and downloads. It is a reading of the protocol, so passing
 against it does not prove that the Hub accepts an upload; Xet storage is left out, so clients need
 `HF_HUB_DISABLE_XET=1`.
 """
@@ -214,7 +214,8 @@ class Hub:
         self._writer(request)
         asked = request.json
         repo_id = f"{asked.get('organization') or USER}/{asked['name']}"
-        url = {"url": f"{self.url}/datasets/{repo_id}"}
+        folder = "datasets/" if asked.get("type") == "dataset" else ""
+        url = {"url": f"{self.url}/{folder}{repo_id}"}
         if repo_id in self.repos:
             return answer({"error": "You already created this dataset repo", **url}, 409)
         self.repos[repo_id] = Repo(private=asked.get("visibility") == "private")
@@ -283,7 +284,7 @@ class Hub:
         modes = [
             {
                 "path": path,
-                "uploadMode": "lfs" if path.endswith(".parquet") else "regular",
+                "uploadMode": "lfs" if path.endswith((".parquet", ".safetensors")) else "regular",
                 "shouldIgnore": False,
                 "oid": present[path].oid if path in present else None,
             }
@@ -358,7 +359,8 @@ class Hub:
                 case other:
                     raise RefusalError(400, f"cannot do {other} with {path}")
         commit = repo.commit(branch, header["value"]["summary"], files)
-        url = f"{self.url}/datasets/{repo_id}/commit/{commit.oid}"
+        folder = "datasets/" if request.path.startswith("/api/datasets/") else ""
+        url = f"{self.url}/{folder}{repo_id}/commit/{commit.oid}"
         return answer({"commitUrl": url, "commitOid": commit.oid, "success": True})
 
     # Downloads ------------------------------------------------------------------------------
@@ -381,7 +383,7 @@ class Hub:
         headers["Content-Range"] = f"bytes {start}-{end}/{size}"
         return Response(206, file.content[start : end + 1], headers)
 
-    _REPO = r"/api/datasets/([\w.-]+/[\w.-]+)"
+    _REPO = r"/api/(?:datasets|models)/([\w.-]+/[\w.-]+)"
     _ROUTES: tuple[tuple[str, str, Callable[..., Response]], ...] = (
         ("GET", r"/api/whoami-v2", _whoami),
         ("POST", r"/api/repos/create", _create),
@@ -394,11 +396,11 @@ class Hub:
         ("GET", _REPO + r"/tree/([^/]+)/(.+)", _tree),
         ("POST", _REPO + r"/preupload/([^/]+)", _preupload),
         ("POST", _REPO + r"/commit/([^/]+)", _commit),
-        ("POST", r"/datasets/([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", _lfs_batch),
+        ("POST", r"/(?:datasets/)?([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", _lfs_batch),
         ("PUT", r"/lfs/(\w{64})", _lfs_put),
         ("PUT", r"/lfs/(\w{64})/(\d+)", _lfs_part),
         ("POST", r"/lfs/(\w{64})", _lfs_complete),
-        ("GET", r"/datasets/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", _resolve),
+        ("GET", r"/(?:datasets/)?([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", _resolve),
     )
 
 
