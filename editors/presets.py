@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,10 +24,12 @@ class Preset:
         source: Where.
         settings: Hyperparameters by name, those of all methods together: each takes what it has.
             What is not among them is as published for GPT-J, the methods' own defaults.
+        own: Whether this project chose them, and nobody published any.
     """
 
     source: str
     settings: Mapping[str, Any]
+    own: bool = False
 
 
 _ALPHAEDIT = "hparams/{MEMIT,AlphaEdit} of jianghoucheng/AlphaEdit, f5248d3"
@@ -67,10 +69,46 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
                 "null_weight": 1.0,
                 "threshold": 0.003,
             },
+            own=True,
         ),
     }
 )
 """Presets by kind of model."""
+
+OF_GPT_J = frozenset(
+    {
+        *("steps", "learning_rate", "clamp", "weight_decay", "divergence", "contexts"),
+        *("moment_weight", "null_weight", "threshold"),
+    }
+)
+"""Settings whose defaults are those published for GPT-J; what else has a default is this project's
+own choice."""
+
+STAND_IN = "published for GPT-J, which stands in for this model"
+"""What is said of a setting that nobody published for a model."""
+
+OWN = "chosen for this model by this project"
+"""What is said of a setting of a preset that this project made."""
+
+
+def setting_sources(lm: LM, names: Iterable[str]) -> dict[str, str]:
+    """Where settings that nobody chose are from, by name; those of no published source not.
+
+    Args:
+        lm: The model.
+        names: Names of settings.
+    """
+    kind = kind_of(lm)
+    preset = PAPER.get(kind, Preset("", {}, own=True))
+    listed = OWN if preset.own else f"preset for this model: {preset.source}"
+    default = "default, as published for GPT-J"
+    if preset.own or kind[0] == "gptj":
+        default = STAND_IN if preset.own else listed
+    return {
+        name: listed if name in preset.settings else default
+        for name in names
+        if name in preset.settings or name in OF_GPT_J
+    }
 
 
 def kind_of(lm: LM) -> Kind:

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -139,6 +139,12 @@ class SCR:
             image_threshold=image_threshold,
             seen_threshold=seen_threshold,
         )
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        where = f"follows from the prompt format, {lm.renderer.format}"
+        return {name: where for name in ("confirm", "template") if options.get(name) is None}
 
     def apply(self, lm: LM) -> SCRModel:
         """An edited model with an empty memory.

@@ -18,6 +18,7 @@ from medit_eval.parts import read_part
 from medit_eval.pictures import write_pictures
 from medit_eval.predictions import SCORES, Diagnostic, Prediction, Score
 from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
+from medit_eval.provenance import GIVEN, Setting, model_of, settings_of, sitting, versions
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
     VERSION,
@@ -31,7 +32,6 @@ from medit_eval.runs import (
     read_manifest,
     read_predictions,
     scores_path,
-    versions,
     write_documents,
 )
 from medit_eval.sources import OWN, first_with_picture, load, records_digest
@@ -181,10 +181,11 @@ def score(
         rows=rows,
     )
     _require_eyes(lm, found)
+    given = {name: (value, GIVEN) for name, value in (editor_options or {}).items()}
     if tuned is not None:
-        settings_found = _tuned(Path(tuned), editor, lm)
-        found = settings_found.evaluated(found)
-        editor_options = {**settings_found.options, **(editor_options or {})}
+        search = _tuned(Path(tuned), editor, lm)
+        found = search.evaluated(found)
+        given = {**{n: (value, search.source) for n, value in search.options.items()}, **given}
     run = RunFolder(None if out is None else Path(out))
     episodes, found = _plan(protocol, found, size, checkpoints, seed, order)
     reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
@@ -194,13 +195,14 @@ def score(
     episodes += memory_plan(found, memory_sizes)
     method = editor
     if isinstance(method, str):
-        method = make(method, lm, with_corpus(method, lm, editor_options))
+        options = {name: value for name, (value, _) in given.items()}
+        method = make(method, lm, with_corpus(method, lm, options))
     if memory_sizes:
         _require_routing(method, lm)
     needs = {need for metric in chosen for need in metric.needs} | run.needs()
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
     continued = "continuation" in needs
-    name, documents = identity(lm), documents_of(found)
+    name, documents, started = identity(lm), documents_of(found), now()
     manifest = RunManifest(
         run_version=VERSION,
         arguments={
@@ -237,7 +239,10 @@ def score(
         predictions=0,
         parts={},
         notes=(),
-        started=now(),
+        started=started,
+        settings=_settings(editor, method, lm, given),
+        sittings=(sitting(lm, started),),
+        model=model_of(lm),
     )
     with run.locked():
         manifest = run.begin(manifest)
@@ -522,6 +527,20 @@ def _require_routing(editor: Editor, lm: LM) -> None:
                 f"the editor {editor.name!r} does not route questions to a memory, "
                 "so memory sizes mean nothing for it"
             )
+
+
+def _settings(
+    named: str | Editor, editor: Editor, lm: LM, chosen: Mapping[str, tuple[Any, str]]
+) -> tuple[Setting, ...]:
+    """Every setting of an editor with its source, as far as the editor tells."""
+    from editors.registry import setting_sources
+    from medit_eval.corpora import corpus_source
+
+    if not isinstance(named, str):
+        return settings_of(editor, chosen=chosen, told={}, by_name=False)
+    options = {name: value for name, (value, _) in chosen.items()}
+    told = {**setting_sources(named, lm, options), **corpus_source(named, lm, options)}
+    return settings_of(editor, chosen=chosen, told=told, by_name=True)
 
 
 def _described(editor: Editor) -> dict[str, Any]:
