@@ -2,8 +2,9 @@
 
 `score` edits a model and asks it the records' probes; `rescore` makes the report of a run again
 from its files; both give a `Report`. `study` scores several editors on several orders of edits,
-`compare_runs` compares runs with each other, `report_pages` makes pages and figures of them. `tune`
-searches hyperparameters on records set aside.
+`compare_runs` compares runs with each other, `report_pages` makes pages and figures of them, `card`
+one page that says what was run, what came of it, and what it cannot say. `tune` searches
+hyperparameters on records set aside.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medit_eval.cards import Card, card
     from medit_eval.comparing import compare_runs
     from medit_eval.pages import report_pages
     from medit_eval.report import Report
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from medit_eval.tuning import Tuned, tune
 
 __all__ = [
+    "Card",
     "Report",
     "Study",
     "Tuned",
+    "card",
     "compare_runs",
     "report_pages",
     "rescore",
@@ -32,9 +36,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "Card": "cards",
     "Report": "report",
     "Study": "studies",
     "Tuned": "tuning",
+    "card": "cards",
     "compare_runs": "comparing",
     "report_pages": "pages",
     "rescore": "scoring",

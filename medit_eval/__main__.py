@@ -1,4 +1,4 @@
-"""The command line: `python -m medit_eval score | rescore | report | compare | tune`."""
+"""The command line: `python -m medit_eval score | rescore | report | compare | card | tune`."""
 
 from __future__ import annotations
 
@@ -379,6 +379,7 @@ def _judge(model: str | None, base_url: str | None) -> Judge | None:
 
 app.command()(commands.report)
 app.command()(commands.compare)
+app.command()(commands.card)
 
 
 if __name__ == "__main__":

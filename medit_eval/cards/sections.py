@@ -1,0 +1,460 @@
+"""The parts of a card that state what was run, what came of it, and what could not be scored."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from medit_eval.cards.facts import FAILED, Facts, Number, unique
+from medit_eval.cards.protocol import listed, many
+from medit_eval.cards.texts import Grid, Section
+from medit_eval.curves import RETENTION
+from medit_eval.documents.report import EDITED, UNEDITED, DocumentRow, is_headline
+from medit_eval.metrics import METRICS, way_of
+from medit_eval.numbers import interval, number
+from medit_eval.pages.cells import phase_name, share
+from medit_eval.pages.tables import AXES, WAYS
+from medit_eval.runs import RunManifest
+from medit_eval.summary import HARMONIC
+
+UNKNOWN = "not recorded"
+"""What is said of what a run did not write down."""
+
+_TITLES: Mapping[str, str] = {
+    "generation": "free generation",
+    "teacher-forced": "teacher-forced",
+    "probability": "probability",
+    "judge": "judging model",
+}
+
+_REASONS = 4
+"""Reasons that are told apart in one list."""
+
+
+def place(text: str) -> str:
+    """A path of a machine as its last part: what is published tells nothing of where it lay."""
+    return Path(text).name if text.startswith(("/", "~", "./", "../")) else text
+
+
+def run_section(facts: Facts) -> Section:
+    """What was run, on what, with what."""
+    arguments = facts.arguments
+    about = facts.manifests[0].model
+    drawn = ["the editor's random choices", "the bootstrap"]
+    drawn += ["which records are edited in which order"] if arguments.get("checkpoints") else []
+    rows = [
+        ("records", _records(facts)),
+        ("questions", _questions(facts)),
+        ("model", f"{place(str(arguments.get('model', UNKNOWN)))}; {_model(about)}"),
+        ("model digests", _digests(arguments, about)),
+        ("prompts, decoding", _decoding(arguments)),
+        ("seed", f"{arguments.get('seed', UNKNOWN)}, from which follow {listed(drawn)}"),
+    ]  # fmt: skip
+    if arguments.get("benchmarks"):
+        rows.append(("benchmarks", _benchmarks(facts)))
+    judges = unique(str(m.reporting["judge"]) for m in facts.manifests if m.reporting.get("judge"))
+    if judges:
+        rows.append(("judging model", "; ".join(judges)))
+    rows += [
+        ("hardware", _hardware(facts.manifests)),
+        ("software", _software(facts.manifests)),
+        ("time", _time(facts.manifests)),
+    ]
+    return Section("What was run", (Grid(("", ""), tuple(rows), (0.16, 0.8)),))
+
+
+def settings_section(facts: Facts) -> Section:
+    """Every setting of the editor, with its source."""
+    recorded = facts.manifests[0].settings
+    if recorded:
+        lines = [(s.name, s.value, s.source) for s in recorded]
+    else:
+        lines = [(name, value, UNKNOWN) for name, value in _flat(facts.arguments.get("editor"))]
+    by_source: dict[str, list[str]] = {}
+    for name, value, source in lines:
+        by_source.setdefault(source, []).append(f"{name} = {place(value)}")
+    rows = [(", ".join(settings), source) for source, settings in by_source.items()]
+    described = facts.arguments.get("editor", {})
+    kind = described.get("class", UNKNOWN) if isinstance(described, Mapping) else UNKNOWN
+    title = f"Editor: {facts.reports[0].editor or UNKNOWN}"
+    if not rows:
+        return Section(title, lines=(f"{kind} has no settings.",))
+    grid = Grid(
+        ("settings", "from"), ((f"class = {kind}", "the user's choice"), *rows), (0.58, 0.38)
+    )
+    return Section(title, (grid,))
+
+
+def results_section(facts: Facts) -> Section:
+    """The headline table, then benchmarks and documents where there are any."""
+    grids = [_headline(facts)] if facts.numbers else []
+    lines = []
+    if facts.numbers:
+        lines.append(
+            "Each cell: mean, 95 % interval, n questions scored. Kinds of probes count the same; "
+            "intervals are by bootstrap over "
+            + ("orders of edits and records." if facts.several else "records.")
+        )
+    else:
+        lines.append("Nothing has been asked as yet.")
+    if facts.several:
+        tasks = _tasks_of_points(facts)
+        grids += [tasks] if tasks else []
+    else:
+        grids += [grid for grid in (_degradation(facts), _documents(facts)) if grid is not None]
+        lines += _costs(facts)
+    return Section("Results", tuple(grids), tuple(lines))
+
+
+def metrics_section(facts: Facts) -> Section:
+    """What the metrics say that the card names, a line each."""
+    named = unique(n.metric for n in facts.numbers if n.axis != HARMONIC)
+    named += [m for m in _unscorable(facts) if m not in named]
+    known = {metric.name: metric for metric in METRICS}
+    lines = []
+    for name in named:
+        if name in known:
+            meaning = known[name].meaning
+        elif name == "judged":
+            meaning = "A judging model, asked three times, calls the free answer right."
+        else:
+            meaning = "A metric of the user's own, which the run does not describe."
+        lines.append(f"{name} ({_TITLES.get(way_of(name), way_of(name))}): {meaning}")
+    if any(n.axis == RETENTION for n in facts.numbers):
+        lines.append("retention: reliability of the edits made before the last checkpoint.")
+    if facts.reports[0].about_documents:
+        lines.append("Metrics of rewritten documents are in docs/document-metrics.md of medit.")
+    return Section("What the metrics mean", lines=tuple(lines))
+
+
+def missing_section(facts: Facts) -> Section:
+    """What could not be scored, and why."""
+    lines = []
+    total = len(facts.predictions)
+    edits = Counter({r: n for r, n in facts.failures.items() if r.startswith(FAILED)})
+    if edits:
+        lines.append(
+            f"Failed edits: {facts.failed_edits:,} of {facts.records:,} records, with "
+            f"{many(sum(edits.values()), 'question')}: {_counted(edits)}"
+        )
+    else:
+        lines.append(f"Failed edits: none of {facts.records:,}.")
+    if other := facts.failures - edits:
+        lines.append(
+            f"Not judged by any metric: {sum(other.values()):,} of {many(total, 'question')} "
+            f"(over all phases): {_counted(other)}"
+        )
+    lines += [
+        f"{metric}: {many(sum(reasons.values()), 'question')} not scored: {_counted(reasons)}"
+        for metric, reasons in _unscorable(facts).items()
+    ]
+    lines += [f"{kind}: {note}." for kind, note in facts.weak.items()]
+    lines += [
+        f"No questions on {axis}."
+        for axis in AXES
+        if axis not in facts.questions and facts.phase is not None
+    ]
+    for row in facts.reports[0].benchmarks.degradation if not facts.several else ():
+        if row.phase == _benchmark_phase(facts) and (row.unscorable or row.excluded):
+            lines.append(
+                f"{row.task}: {row.unscorable:,} items without a score, {row.excluded:,} left out "
+                "because an edit changed their answer."
+            )
+    return Section("What is not in the scores", lines=tuple(lines))
+
+
+# What was run -----------------------------------------------------------------------------------
+
+
+def _records(facts: Facts) -> str:
+    arguments = facts.arguments
+    names = unique(place(str(m.arguments.get("records", UNKNOWN))) for m in facts.manifests)
+    edits = {(n, q) for n, r in enumerate(facts.reports) for p in r.raw for q in p.requests}
+    digests = unique(str(m.arguments.get("records_digest", UNKNOWN)) for m in facts.manifests)
+    counts = unique(f"{count:,}" for count in facts.counts)
+    each = f" in each of {len(facts.counts)} orders" if len(facts.counts) > 1 else ""
+    documents = arguments.get("document_count")
+    return (
+        f"{listed(names)}: {' or '.join(counts)} records{each}, {many(len(edits), 'edit')}"
+        f"{f', {documents:,} with a document' if documents else ''}; digest "
+        f"{', '.join(digests)}"
+    )
+
+
+def _questions(facts: Facts) -> str:
+    found = facts.questions
+    if not found:
+        return "none asked as yet"
+    parts = [
+        f"{axis} {sum(kinds.values()):,} "
+        f"({', '.join(f'{kind} {count:,}' for kind, count in kinds.items())})"
+        for axis, kinds in found.items()
+    ]
+    total = sum(sum(kinds.values()) for kinds in found.values())
+    return f"{total:,}: {'; '.join(parts)}"
+
+
+def _model(about: Mapping[str, Any]) -> str:
+    if not about:
+        return f"its type, size and dtype are {UNKNOWN}"
+    size = int(about.get("parameters", 0))
+    shown = f"{size / 1e9:,.2f} billion" if size >= 1e9 else f"{size / 1e6:,.1f} million"
+    return (
+        f"{about.get('type')}, {about.get('layers')} layers of width {about.get('width')}, {shown} "
+        f"parameters, {about.get('dtype')}"
+    )
+
+
+def _digests(arguments: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    whole = f"{arguments.get('model_digest', UNKNOWN)} (with tokenizer and libraries)"
+    return f"weights {about.get('weights', UNKNOWN)}; {whole}"
+
+
+def _decoding(arguments: Mapping[str, Any]) -> str:
+    needs = arguments.get("needs", ())
+    parts = [
+        f"prompts {arguments.get('prompt_format', UNKNOWN)}",
+        f"free answers greedy, at most {arguments.get('max_new_tokens', UNKNOWN)} tokens, up to "
+        "the end token or the end of the line",
+    ]
+    if "likelihood" in needs:
+        parts.append(f"answers also scored token by token, ordered top {arguments.get('top')} kept")
+    if "continuation" in needs:
+        parts.append("edited questions also continued by 100 tokens")
+    return "; ".join(parts)
+
+
+def _benchmarks(facts: Facts) -> str:
+    infos = {info.task: info for report in facts.reports for info in report.benchmarks.tasks}
+    parts = []
+    for task, digest in facts.arguments["benchmarks"].items():
+        info = infos.get(task)
+        asked = "" if info is None else f" {many(info.items, 'item')}, {many(info.shots, 'shot')},"
+        parts.append(f"{task}:{asked} digest {digest}")
+    return "; ".join(parts)
+
+
+def _hardware(manifests: Sequence[RunManifest]) -> str:
+    sittings = [s for manifest in manifests for s in manifest.sittings]
+    if not sittings:
+        return UNKNOWN
+    return "; or ".join(unique(_machine(s.machine) for s in sittings))
+
+
+def _machine(found: Mapping[str, str]) -> str:
+    counted = f"{found['devices']} devices, " if "devices" in found else ""
+    parts = [
+        f"{counted}{found.get('device', UNKNOWN)}",
+        found.get("processor", ""),
+        f"cores: {found.get('cores', UNKNOWN)}, threads used: {found.get('threads', UNKNOWN)}",
+        f"{found['memory']} of main memory" if "memory" in found else "",
+        found.get("system", ""),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _software(manifests: Sequence[RunManifest]) -> str:
+    lines = []
+    for manifest in manifests:
+        names = [f"{name} {version}" for name, version in manifest.versions.items()]
+        commits = unique(s.commit or "not from a checkout" for s in manifest.sittings)
+        lines.append(f"{', '.join(names)}; commit of medit: {', '.join(commits) or UNKNOWN}")
+    return "; or ".join(unique(lines))
+
+
+def _time(manifests: Sequence[RunManifest]) -> str:
+    """From when to when, and how long it was worked on as far as that is known."""
+    started, ends = min(m.started for m in manifests), [m.finished for m in manifests]
+    finished = [end for end in ends if end is not None]
+    if len(finished) < len(ends):
+        return f"begun {started}, not complete"
+    seconds = sum(
+        (
+            _moment(end) - _moment(m.sittings[-1].started if m.sittings else m.started)
+        ).total_seconds()
+        for m, end in zip(manifests, finished, strict=True)
+    )
+    broken = any(len(m.sittings) > 1 for m in manifests)
+    last = " in the last sitting of each run" if broken else ""
+    several = f", {many(len(manifests), 'run')} of" if len(manifests) > 1 else ","
+    whole = " in all" if len(manifests) > 1 else ""
+    return (
+        f"{started} to {max(finished)}{several} {seconds:,.0f} s{whole}{last}; answers of the "
+        "unedited model may be from a cache"
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0).astimezone()
+
+
+def _flat(described: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Settings of a run that did not write down their sources."""
+    if not isinstance(described, Mapping):
+        return []
+    found = []
+    for name, value in described.items():
+        if not prefix and name in ("name", "class"):
+            continue
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", str(value)))
+    return found
+
+
+# Results ----------------------------------------------------------------------------------------
+
+
+def _headline(facts: Facts) -> Grid:
+    ways = [way for way, _ in WAYS if any(n.way == way for n in facts.numbers)]
+    phases = unique(n.phase for n in facts.numbers)
+    by_place = {(n.phase, n.axis, n.way): n for n in facts.numbers}
+    rows = []
+    for phase in phases:
+        for axis in unique(n.axis for n in facts.numbers if n.phase == phase):
+            found = [by_place.get((phase, axis, way)) for way in ways]
+            asked = f", {phase_name(phase)}" if len(phases) > 1 else ""
+            rows.append((f"{axis.replace('_', ' ')}{asked}", *map(_cell, found)))
+    first = "axis" if len(phases) > 1 else f"axis, {phase_name(phases[0])}"
+    width = round(0.74 / max(1, len(ways)), 2)
+    titles = (_TITLES[way] for way in ways)
+    return Grid((first, *titles), tuple(rows), (0.17, *(width,) * len(ways)))
+
+
+def _cell(found: Number | None) -> str:
+    if found is None:
+        return "–"
+    if not found.known:
+        return f"– ({found.note or 'nothing scored'}; n {found.n:,})"
+    bounds = interval(found.low, found.high) or "no interval"
+    lost = f", {found.unscorable:,} unscorable" if found.unscorable else ""
+    return f"{number(found.mean)} ({bounds}) n {found.n:,}{lost}"
+
+
+def _benchmark_phase(facts: Facts) -> str | None:
+    phases = unique(row.phase for row in facts.reports[0].benchmarks.degradation)
+    return phases[-1] if phases else None
+
+
+def _degradation(facts: Facts) -> Grid | None:
+    last = _benchmark_phase(facts)
+    rows = []
+    for row in facts.reports[0].benchmarks.degradation:
+        if row.phase == last:
+            points = row.unit == "points"
+            change = f"{row.difference:+.1f} points" if points else f"× {row.difference:.3g}"
+            bounds = interval(row.ci_low, row.ci_high, 1 if points else 3)
+            change = f"{change} ({bounds})" if row.difference == row.difference else "–"
+            rows.append(
+                (row.task, row.metric, f"{row.n:,}", number(row.unedited), number(row.edited),
+                 change, row.verdict)
+            )  # fmt: skip
+    if not rows or last is None:
+        return None
+    columns = (f"benchmark, {phase_name(last)}", "metric", "n", "unedited", "edited",
+               "difference", "what may be said")  # fmt: skip
+    return Grid(columns, tuple(rows), (0.17, 0.13, 0.05, 0.1, 0.09, 0.15, 0.19))
+
+
+def _tasks_of_points(facts: Facts) -> Grid | None:
+    unedited = {p.series: p for p in facts.points if not p.edits}
+    rows = []
+    for point in facts.last:
+        if point.series in (*AXES, RETENTION):
+            continue
+        before = unedited.get(point.series)
+        bounds = interval(point.ci_low, point.ci_high)
+        rows.append(
+            (point.series, point.metric, f"{point.n:,}",
+             "–" if before is None else number(before.mean), f"{number(point.mean)} ({bounds})")
+        )  # fmt: skip
+    if not rows:
+        return None
+    name = f"benchmark, after {many(facts.last[0].edits, 'edit')}"
+    columns = (name, "metric", "n", "unedited", "edited")
+    return Grid(columns, tuple(rows), (0.25, 0.2, 0.08, 0.12, 0.27))
+
+
+def _documents(facts: Facts) -> Grid | None:
+    """Scores of rewritten documents: a line per metric, a column per track."""
+    kept: dict[tuple[str, str], dict[str, DocumentRow]] = {}
+    for row in facts.reports[0].about_documents:
+        if is_headline(row) and row.phase == facts.phase and row.output in (EDITED, UNEDITED):
+            kept.setdefault((row.metric, row.track), {})[row.output] = row
+    found = {key: rows[EDITED] for key, rows in kept.items() if EDITED in rows}
+    if not found:
+        return None
+    tracks = unique(track for _, track in found)
+    rows = [
+        (metric, *(_of_document(found.get((metric, track)), kept[metric, track].get(UNEDITED))
+                   if (metric, track) in found else "" for track in tracks))
+        for metric in unique(metric for metric, _ in found)
+    ]  # fmt: skip
+    width = round(0.7 / len(tracks), 2)
+    titles = [f"track {track}" if track else "of facts" for track in tracks]
+    columns = ("rewritten documents", *titles)
+    return Grid(columns, tuple(rows), (0.2, *(width,) * len(tracks)))
+
+
+def _of_document(after: DocumentRow | None, before: DocumentRow | None) -> str:
+    if after is None or not after.n:
+        return "– (n 0)"
+    lost = after.undefined + after.unasked
+    parts = (
+        f"{number(after.mean)} ({interval(after.ci_low, after.ci_high)}) n {after.n:,}",
+        f"{lost:,} undefined or not asked" if lost else "",
+        "" if before is None else f"unedited {number(before.mean)}",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _costs(facts: Facts) -> list[str]:
+    lines = []
+    for row in facts.reports[0].benchmarks.costs:
+        if row.phase == _benchmark_phase(facts):
+            memory = ""
+            if row.activated == row.activated:
+                memory = f"; the editor's memory answered {share(row.activated)} of the items"
+            lines.append(
+                f"Cost on {row.task}: {number(1000 * row.seconds, 1)} ms a request (unedited "
+                f"{number(1000 * row.seconds_unedited, 1)}), {number(row.tokens, 1)} tokens a "
+                f"prompt (unedited {number(row.tokens_unedited, 1)}){memory}."
+            )
+    return lines
+
+
+# What is missing --------------------------------------------------------------------------------
+
+
+def _unscorable(facts: Facts) -> dict[str, Counter[str]]:
+    """By metric, the reasons of questions that it alone could not score, over all phases."""
+    found: dict[str, Counter[str]] = {}
+    for report in facts.reports:
+        whole = {p.key for p in report.raw if p.failure is not None}
+        for score in report.scores:
+            if score.value is None and score.key not in whole:
+                found.setdefault(score.metric, Counter())[score.reason or "no reason given"] += 1
+    return found
+
+
+def _counted(reasons: Counter[str]) -> str:
+    """Reasons with their numbers, the commonest first; ids are left out, so that like stay one."""
+    merged: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        merged[re.sub(r"\brecord \S+", "another record", reason)] += count
+    shown = merged.most_common(_REASONS)
+    if len(merged) == 1:
+        return f"{shown[0][0]}."
+    parts = [f"{reason} ({count:,})" for reason, count in shown]
+    if len(merged) > _REASONS:
+        rest = sum(merged.values()) - sum(count for _, count in shown)
+        parts.append(f"{len(merged) - _REASONS:,} other reasons ({rest:,})")
+    return f"{'; '.join(parts)}."
