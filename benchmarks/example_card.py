@@ -35,6 +35,8 @@ def main() -> None:
         limit=args.limit,
         benchmarks="smoke",
         out=args.runs,
+        # Of its own, so that the unedited model is timed in this run.
+        cache=args.runs.with_name(f"{args.runs.name}-cache"),
         progress=Bars(Console(stderr=True), "questions"),
     )
     (made,) = medit_eval.card(args.runs)

@@ -417,18 +417,24 @@ def _of_document(after: DocumentRow | None, before: DocumentRow | None) -> str:
 
 
 def _costs(facts: Facts) -> list[str]:
-    lines = []
+    """What answering cost, beside the unedited model, whose times may be from an earlier run."""
+    parts = []
     for row in facts.reports[0].benchmarks.costs:
         if row.phase == _benchmark_phase(facts):
             memory = ""
             if row.activated == row.activated:
-                memory = f"; the editor's memory answered {share(row.activated)} of the items"
-            lines.append(
-                f"Cost on {row.task}: {number(1000 * row.seconds, 1)} ms a request (unedited "
-                f"{number(1000 * row.seconds_unedited, 1)}), {number(row.tokens, 1)} tokens a "
-                f"prompt (unedited {number(row.tokens_unedited, 1)}){memory}."
+                memory = f", {share(row.activated)} of the items answered by the editor's memory"
+            parts.append(
+                f"{row.task} {number(1000 * row.seconds, 1)} ms "
+                f"({number(1000 * row.seconds_unedited, 1)}) and {number(row.tokens, 1)} tokens "
+                f"({number(row.tokens_unedited, 1)}){memory}"
             )
-    return lines
+    if not parts:
+        return []
+    return [
+        f"Cost of a request (unedited): {'; '.join(parts)}. Times compare only where both ran alone "
+        "on one machine."
+    ]
 
 
 # What is missing --------------------------------------------------------------------------------
