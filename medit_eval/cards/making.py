@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medit_eval.cards.basis import place, run_section, settings_section
 from medit_eval.cards.facts import Facts
 from medit_eval.cards.limits import limits
+from medit_eval.cards.outcome import metrics_section, missing_section, results_section
 from medit_eval.cards.protocol import protocol_of
-from medit_eval.cards.sections import (
-    metrics_section,
-    missing_section,
-    place,
-    results_section,
-    run_section,
-    settings_section,
-)
 from medit_eval.cards.texts import Section, latex_card, markdown_card
 from medit_eval.contenders import Contender, read_contenders
 from schemas.errors import InputError
