@@ -12,8 +12,9 @@ paper disagree on λ and on the threshold of P; `constants` chooses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self, Unpack, cast, get_args
+from typing import Any, Literal, Self, Unpack, cast, get_args
 
 from editors.lm import LM
 from editors.locate import Aiming, LocatedModel, LocateThenEdit, Settings, new_values
@@ -76,6 +77,15 @@ class AlphaEdit(LocateThenEdit):
             raise InputError(f"unknown constants {constants!r}; known are {known}")
         of_paper = {"null_weight": 1.0, "threshold": 1e-2} if constants == "paper" else {}
         return cls.published(lm, {**of_paper, **options})
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        found = super().setting_sources(lm, options)
+        if options.get("constants") == "paper":
+            paper = {"null_weight": "the paper, eq. 14", "threshold": "the paper, a footnote"}
+            found |= {name: where for name, where in paper.items() if name not in options}
+        return found
 
     def precision(self, moment: Moment) -> NullSpace:
         """P / λ."""

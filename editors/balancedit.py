@@ -208,10 +208,7 @@ class BalancEdit:
             InputError: If the model has no such layer, or a setting does not exist.
         """
         if alpha is None:
-            types = (lm.config.model_type, lm.text_config.model_type, "llama")
-            shipped = (REFERENCE_ALPHA.get((kind, distance)) for kind in types)
-            reference = next((value for value in shipped if value is not None), DESCRIBED_ALPHA)
-            alpha = reference if preset == "reference" else DESCRIBED_ALPHA
+            alpha = _reference_alpha(lm, distance)[1] if preset == "reference" else DESCRIBED_ALPHA
         positive, negative_weight = weights(preset, alpha)
         width = fan_in(find_layer(lm, layer))
         return cls(
@@ -235,6 +232,21 @@ class BalancEdit:
         depth = len(lm.anatomy.blocks)
         return {"layer": range(depth // 2, depth), "alpha": (0.1, 0.2, 0.3, 0.5)}
 
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        preset: Preset = options.get("preset", "described")
+        if options.get("alpha") is not None:
+            where = f"follows from alpha={options['alpha']} and preset={preset!r}"
+        elif preset == "reference":
+            kind, alpha = _reference_alpha(lm, options.get("distance", "euclidean"))
+            where = f"the authors' code for {kind}, alpha {alpha}"
+        else:
+            where = f"middle of the range that the paper is said to sweep, alpha {DESCRIBED_ALPHA}"
+        rate = f"the authors' {REFERENCE_RATE} at width {REFERENCE_FAN_IN:,}, scaled to this layer"
+        found = {"w_pos": where, "w_neg": where, "learning_rate": rate}
+        return {name: where for name, where in found.items() if options.get(name) is None}
+
     def apply(self, lm: LM) -> BalancEditModel:
         """An edited model with an empty codebook.
 
@@ -242,6 +254,14 @@ class BalancEdit:
             InputError: If the model has no such layer.
         """
         return BalancEditModel(lm, self, find_layer(lm, self.layer))
+
+
+def _reference_alpha(lm: LM, distance: Measure) -> tuple[str, float]:
+    """The authors' alpha for a model, and the model type that they give it for."""
+    for kind in (lm.config.model_type, lm.text_config.model_type, "llama"):
+        if (found := REFERENCE_ALPHA.get((kind, distance))) is not None:
+            return kind, found
+    return "no model", DESCRIBED_ALPHA
 
 
 class BalancEditModel(CodebookModel):

@@ -26,7 +26,7 @@ merges tokens across their border; here the old answer's tokens follow the promp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, Unpack, get_args
 
@@ -112,6 +112,15 @@ class CoME:
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
         """Settings worth trying on a model: those of its bases."""
         return LocateThenEdit.space(lm)
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        base = AlphaEdit if options.get("on") == "alphaedit" else MEMIT
+        code = "released code: ekgus9/COME, come_memit/compute_z.py"
+        own = {name: code for name in ("removal", "share") if name not in options}
+        of_base = base.setting_sources(lm, options)
+        return {**own, **{f"base.{name}": where for name, where in of_base.items()}}
 
     def apply(self, lm: LM) -> LocatedModel:
         """The model, ready to be edited.

@@ -31,7 +31,7 @@ from editors.base import EditedModel
 from editors.batch import Batch
 from editors.codebook import find_layer
 from editors.lm import LM
-from editors.presets import Kind, kind_of
+from editors.presets import OWN_SEARCH, Kind, Preset, depth_source, listed, listed_sources
 from editors.rerun import Early, before
 from editors.trace import forwarding
 from editors.training import (
@@ -55,12 +55,10 @@ DEPTH = 0.75
 KEPT_BYTES = 1 << 30
 """Memory for what earlier layers make of the edits, which is kept from epoch to epoch."""
 
-PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
+PAPER: Mapping[Kind, Preset] = MappingProxyType(
     {
-        # hparams/FT of kmeng01/memit, 80426fd
-        ("gptj", 28, 4096, 50400): {"layer": 21},
-        # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {"layer": 5, "learning_rate": 3e-3},
+        ("gptj", 28, 4096, 50400): Preset("hparams/FT of kmeng01/memit, 80426fd", {"layer": 21}),
+        ("gpt2", 6, 128, 2048): Preset(OWN_SEARCH, {"layer": 5, "learning_rate": 3e-3}, own=True),
     }
 )
 """Settings that are not the defaults, by model."""
@@ -148,8 +146,7 @@ class FT:
         }
         settings: dict[str, Any] = {
             "layer": int(DEPTH * len(lm.anatomy.blocks)),
-            **PAPER.get(kind_of(lm), {}),
-            **{name: setting for name, setting in given.items() if setting is not None},
+            **listed(lm, PAPER, given),
         }
         return cls(
             order=order,
@@ -159,6 +156,11 @@ class FT:
             seed=seed,
             **settings,
         )
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        return {**depth_source(options), **listed_sources(lm, PAPER, options)}
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:

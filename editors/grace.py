@@ -36,7 +36,7 @@ from editors.anatomy import fan_out, oriented
 from editors.codebook import Codebook, CodebookModel, Entry, Key, Measure, find_layer
 from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, train
 from editors.lm import LM
-from editors.presets import Kind, kind_of
+from editors.presets import OWN_SEARCH, Kind, Preset, depth_source, listed, listed_sources
 from editors.prompts import Query
 from editors.routing import latest, question_id
 from schemas.digest import digest128
@@ -57,18 +57,22 @@ RADIUS, LEARNING_RATE, STEPS = 1.0, 1.0, 100
 DEPTH = 0.9
 """Where the layer is in models that nothing was published for, as a share of the depth: GPT-J's."""
 
-PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
+PAPER: Mapping[Kind, Preset] = MappingProxyType(
     {
-        # hparams/GRACE of zjunlp/EasyEdit, 14cea82
-        ("gptj", 28, 4096, 50400): {"layer": 25, "steps": 200},
-        # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {
-            "layer": 4,
-            "radius": 8.0,
-            "initial": "layer",
-            "learning_rate": 0.1,
-            "steps": 50,
-        },
+        ("gptj", 28, 4096, 50400): Preset(
+            "hparams/GRACE of zjunlp/EasyEdit, 14cea82", {"layer": 25, "steps": 200}
+        ),
+        ("gpt2", 6, 128, 2048): Preset(
+            OWN_SEARCH,
+            {
+                "layer": 4,
+                "radius": 8.0,
+                "initial": "layer",
+                "learning_rate": 0.1,
+                "steps": 50,
+            },
+            own=True,
+        ),
     }
 )
 """Settings that are not the defaults, by model."""
@@ -156,10 +160,14 @@ class GRACE:
         }
         settings: dict[str, Any] = {
             "layer": int(DEPTH * len(lm.anatomy.blocks)),
-            **PAPER.get(kind_of(lm), {}),
-            **{name: setting for name, setting in given.items() if setting is not None},
+            **listed(lm, PAPER, given),
         }
         return cls(key=key, distance=distance, value=value, rank=rank, seed=seed, **settings)
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        return {**depth_source(options), **listed_sources(lm, PAPER, options)}
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:
@@ -201,16 +209,14 @@ class GRACEModel(CodebookModel):
         # Entries come one after another, but values that do not build on each other train together.
         waiting: dict[int, int] = {}
         for i, request in enumerate(requests):
-            entry = self._place(request, keys[i : i + 1], start[i : i + 1], waiting)
+            entry = self._place(request, keys[i : i + 1], start[i : i + 1])
             if entry in waiting:
                 self._train(waiting, queries, answers)
                 waiting.clear()
             waiting[entry] = i
         self._train(waiting, queries, answers)
 
-    def _place(
-        self, request: EditRequest, key: Tensor, start: Copies, waiting: dict[int, int]
-    ) -> int:
+    def _place(self, request: EditRequest, key: Tensor, start: Copies) -> int:
         """Make or widen the entry of a request; its index."""
         question, epsilon = question_id(request.prompt, request.image), self.editor.radius
         book: Codebook | None = self.state

@@ -38,8 +38,8 @@ from typing import Any, Literal, Self, get_args
 from editors.base import EditedModel
 from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
 from editors.lm import LM
+from editors.presets import OWN_SEARCH, Preset, listed, listed_sources
 from editors.presets import Kind as ModelKind
-from editors.presets import kind_of
 from editors.prompts import Query
 from editors.retrieval import Index, load_retriever
 from editors.routing import Forced, Route, require_mode
@@ -61,10 +61,9 @@ FORMS: Mapping[Form, str] = MappingProxyType(
 DEALT: dict[Kind, int] = {"copy": 4, "update": 12, "retain": 16}
 """How many of 32 demonstrations are of each kind, in the authors' code."""
 
-PAPER: Mapping[ModelKind, Mapping[str, Any]] = MappingProxyType(
+PAPER: Mapping[ModelKind, Preset] = MappingProxyType(
     {
-        # this project: testbed/lm has read single facts without labels, and no demonstrations
-        ("gpt2", 6, 128, 2048): {"k": 0, "form": "bare"},
+        ("gpt2", 6, 128, 2048): Preset(OWN_SEARCH, {"k": 0, "form": "bare"}, own=True),
     }
 )
 """Settings that are not the paper's, by model."""
@@ -164,12 +163,16 @@ class IKE:
         """
         given = {"k": k, "form": form}
         settings: dict[str, Any] = {
-            **PAPER.get(kind_of(lm), {}),
-            **{name: setting for name, setting in given.items() if setting is not None},
+            **listed(lm, PAPER, given),
         }
         return cls(
             lessons=lessons, retriever=retriever, image_layer=image_layer, seed=seed, **settings
         )
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        return listed_sources(lm, PAPER, options)
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:

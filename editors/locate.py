@@ -25,7 +25,7 @@ from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
 from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
 from editors.moments import Moment, second_moments
-from editors.presets import Kind, Preset, preset_for
+from editors.presets import Kind, Preset, preset_for, setting_sources
 from editors.solve import Past, Precision, remember, solve
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
@@ -134,6 +134,12 @@ class LocateThenEdit:
             "learning_rate": (0.1, 0.2, 0.5, 1.0),
             "clamp": (0.75, 1.0, 1.5, 4.0),
         }
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        names = (field.name for field in fields(cls) if field.name not in options)
+        return setting_sources(lm, names)
 
     def precision(self, moment: Moment) -> Precision:
         """How much each direction of a layer's keys should be left alone."""

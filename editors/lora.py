@@ -24,15 +24,16 @@ from transformers.pytorch_utils import Conv1D
 
 from editors.base import EditedModel
 from editors.lm import LM
-from editors.presets import Kind, kind_of
+from editors.presets import OWN_SEARCH, Kind, Preset, listed, listed_sources
 from editors.training import Order, Schedule, answer_losses, descend, encoded, require_finite
 from schemas.errors import InputError
 from schemas.records import EditRequest
 
-PAPER: Mapping[Kind, Mapping[str, Any]] = MappingProxyType(
+PAPER: Mapping[Kind, Preset] = MappingProxyType(
     {
-        # this project, on people of testbed/lm who serve for nothing else
-        ("gpt2", 6, 128, 2048): {"layers": (5,), "learning_rate": 1e-3, "steps": 30},
+        ("gpt2", 6, 128, 2048): Preset(
+            OWN_SEARCH, {"layers": (5,), "learning_rate": 1e-3, "steps": 30}, own=True
+        ),
     }
 )
 """Settings that are not the defaults, by model."""
@@ -122,10 +123,14 @@ class LoRA:
             "batch_size": batch_size,
         }
         settings: dict[str, Any] = {
-            **PAPER.get(kind_of(lm), {}),
-            **{name: setting for name, setting in given.items() if setting is not None},
+            **listed(lm, PAPER, given),
         }
         return cls(targets=targets, order=order, reached=reached, seed=seed, **settings)
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        return listed_sources(lm, PAPER, options)
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:

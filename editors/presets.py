@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,11 +24,16 @@ class Preset:
         source: Where.
         settings: Hyperparameters by name, those of all methods together: each takes what it has.
             What is not among them is as published for GPT-J, the methods' own defaults.
+        own: Whether this project chose them, and nobody published any.
     """
 
     source: str
     settings: Mapping[str, Any]
+    own: bool = False
 
+
+OWN_SEARCH = "this project, on people of testbed/lm who serve for nothing else"
+"""Where settings for the testbed models are from."""
 
 _ALPHAEDIT = "hparams/{MEMIT,AlphaEdit} of jianghoucheng/AlphaEdit, f5248d3"
 _EASYEDIT = "hparams/AlphaEdit of zjunlp/EasyEdit, 14cea82; for MEMIT the defaults"
@@ -57,7 +62,7 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
         ),
         # testbed/lm, and the text model inside testbed/vlm
         ("gpt2", 6, 128, 2048): Preset(
-            "this project, on people of testbed/lm who serve for nothing else",
+            OWN_SEARCH,
             {
                 "layers": (0, 1, 2),
                 "learning_rate": 0.2,
@@ -67,10 +72,70 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
                 "null_weight": 1.0,
                 "threshold": 0.003,
             },
+            own=True,
         ),
     }
 )
 """Presets by kind of model."""
+
+OF_GPT_J = frozenset(
+    {
+        *("steps", "learning_rate", "clamp", "weight_decay", "divergence", "contexts"),
+        *("moment_weight", "null_weight", "threshold"),
+    }
+)
+"""Settings whose defaults are those published for GPT-J; what else has a default is this project's
+own choice."""
+
+STAND_IN = "published for GPT-J, which stands in for this model"
+"""What is said of a setting that nobody published for a model."""
+
+OWN = "chosen for this model by this project"
+"""What is said of a setting of a preset that this project made."""
+
+
+def setting_sources(lm: LM, names: Iterable[str]) -> dict[str, str]:
+    """Where settings that nobody chose are from, by name; those of no published source not.
+
+    Args:
+        lm: The model.
+        names: Names of settings.
+    """
+    kind = kind_of(lm)
+    preset = PAPER.get(kind, Preset("", {}, own=True))
+    listed = OWN if preset.own else f"preset for this model: {preset.source}"
+    default = "default, as published for GPT-J"
+    if preset.own or kind[0] == "gptj":
+        default = STAND_IN if preset.own else listed
+    return {
+        name: listed if name in preset.settings else default
+        for name in names
+        if name in preset.settings or name in OF_GPT_J
+    }
+
+
+def listed_sources(
+    lm: LM, paper: Mapping[Kind, Preset], options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Where the settings are from that a method lists for a model and nobody chose, by name."""
+    preset = paper.get(kind_of(lm))
+    if preset is None:
+        return {}
+    listed = OWN if preset.own else f"preset for this model: {preset.source}"
+    return {name: listed for name in preset.settings if options.get(name) is None}
+
+
+def depth_source(options: Mapping[str, Any]) -> dict[str, str]:
+    """Where a layer is from that is put at GPT-J's share of the depth."""
+    told = "this project: the published layer of GPT-J, as a share of the depth"
+    return {} if options.get("layer") is not None else {"layer": told}
+
+
+def listed(lm: LM, paper: Mapping[Kind, Preset], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method lists for a model, but for what is given (and not None)."""
+    preset = paper.get(kind_of(lm))
+    chosen = {name: setting for name, setting in given.items() if setting is not None}
+    return {**(preset.settings if preset else {}), **chosen}
 
 
 def kind_of(lm: LM) -> Kind:

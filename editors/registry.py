@@ -90,6 +90,25 @@ def name_of(editor: Editor) -> str | None:
     return _EDITORS.name_of(type(editor))
 
 
+def setting_sources(name: str, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+    """Where an editor's settings are from, as far as it says, by name.
+
+    An editor may say so in a class method `setting_sources(lm, options)`, for the settings that
+    its `for_model(lm, **options)` does not take from the options. Those of a part of it, such as
+    CoME's base, are named `base.layers`.
+
+    Raises:
+        InputError: If there is no such editor, or what it says is no mapping of texts.
+    """
+    teller = getattr(find(name), "setting_sources", None)
+    if teller is None:
+        return {}
+    told = teller(lm, options)
+    if not isinstance(told, Mapping) or not all(isinstance(t, str) for t in told.values()):
+        raise InputError(f"the editor {name!r} does not say where its settings are from by name")
+    return {str(setting): where for setting, where in told.items()}
+
+
 def option_names(name: str) -> list[str]:
     """The hyperparameters that `make` takes for an editor.
 

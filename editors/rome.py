@@ -44,8 +44,7 @@ from editors.locate import (
 )
 from editors.lookup import place, read
 from editors.moments import Moment
-from editors.presets import PAPER as MEMIT_PAPER
-from editors.presets import Kind, Preset
+from editors.presets import OWN_SEARCH, Kind, Preset, listed_sources
 from editors.solve import MomentPrecision, Precision, wide
 from editors.targets import Descent
 from schemas.errors import InputError, require_one_of
@@ -64,9 +63,7 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
         ("llama", 32, 4096, 128256): Preset(
             _ALPHAEDIT, {"layers": (5,), "weight_decay": 1e-3, "steps": 25, "moments": False}
         ),
-        ("gpt2", 6, 128, 2048): Preset(
-            MEMIT_PAPER["gpt2", 6, 128, 2048].source, {"layers": (0,), "contexts": 4}
-        ),
+        ("gpt2", 6, 128, 2048): Preset(OWN_SEARCH, {"layers": (0,), "contexts": 4}, own=True),
     }
 )
 """Presets by kind of model."""
@@ -115,6 +112,11 @@ class ROME(LocateThenEdit):
             InputError: If nothing was published for the model and `layers` are not given.
         """
         return cls.published(lm, options, PAPER)
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        return listed_sources(lm, PAPER, options)
 
     @classmethod
     def space(cls, lm: LM) -> dict[str, Sequence[Any]]:

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from editors.base import EditedModel
 from editors.confirm import Claim, Reader, behind, choose
@@ -129,6 +129,12 @@ class SCR:
             image_threshold=image_threshold,
             seen_threshold=seen_threshold,
         )
+
+    @classmethod
+    def setting_sources(cls, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+        """Where the settings are from that `for_model` does not take from options, by name."""
+        where = f"follows from the prompt format, {lm.renderer.format}"
+        return {name: where for name in ("confirm", "template") if options.get(name) is None}
 
     def apply(self, lm: LM) -> SCRModel:
         """An edited model with an empty memory.

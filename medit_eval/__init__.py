@@ -3,9 +3,10 @@
 `score` edits a model and asks it the records' probes, or scores what another tool's model said, for
 which `write_questions` writes the questions down; `rescore` makes the report of a run again from
 its files; both give a `Report`. `study` scores several editors on several orders of edits,
-`compare_runs` compares runs with each other, `report_pages` makes pages and figures of them. `tune`
-searches hyperparameters on records set aside. `edit` gives an edited model, whose `save` writes a
-folder that `load` reads and `publish` puts on the Hub.
+`compare_runs` compares runs with each other, `report_pages` makes pages and figures of them, `card`
+one page that says what was run, what came of it, and what it cannot say. `tune` searches
+hyperparameters on records set aside. `edit` gives an edited model, whose `save` writes a folder
+that `load` reads and `publish` puts on the Hub.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medit_eval.cards import Card, card
     from medit_eval.comparing import compare_runs
     from medit_eval.editing import edit
     from medit_eval.handout import write_questions
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from medit_eval.tuning import Tuned, tune
 
 __all__ = [
+    "Card",
     "Report",
     "Study",
     "Tuned",
+    "card",
     "compare_runs",
     "edit",
     "load",
@@ -42,9 +46,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "Card": "cards",
     "Report": "report",
     "Study": "studies",
     "Tuned": "tuning",
+    "card": "cards",
     "compare_runs": "comparing",
     "edit": "editing",
     "load": "restoring",

@@ -1,4 +1,4 @@
-"""The command line: `python -m medit_eval score | rescore | report | compare | tune | edit ...`."""
+"""The command line: `python -m medit_eval score | rescore | report | compare | card | ...`."""
 
 from __future__ import annotations
 
@@ -387,6 +387,7 @@ def _judge(model: str | None, base_url: str | None) -> Judge | None:
 
 app.command()(commands.report)
 app.command()(commands.compare)
+app.command()(commands.card)
 app.command()(edit_commands.edit)
 app.command()(edit_commands.ask)
 app.command()(edit_commands.publish)

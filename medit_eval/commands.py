@@ -1,4 +1,4 @@
-"""Commands that look at finished runs: `report` and `compare`."""
+"""Commands that look at finished runs: `report`, `compare` and `card`."""
 
 from __future__ import annotations
 
@@ -56,3 +56,22 @@ def compare(
     if out is not None:
         found.write(out)
     show_comparison(found, everything)
+
+
+def card(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, or the folder of a study.")
+    ],
+    out: Annotated[Path | None, option("Folder for the cards; default: RUN.", _RUN)] = None,
+) -> None:
+    """Write the evaluation card of a run: one page for a paper, in Markdown and LaTeX."""
+    from rich.console import Console
+
+    from medit_eval.cards import card as cards_of_run
+    from schemas.errors import printable
+    from schemas.progress import Bars
+
+    folder = out or run
+    for made in cards_of_run(run, folder, progress=Bars(Console(stderr=True), "runs")):
+        for suffix in ("md", "tex"):
+            typer.echo(printable(str(folder / f"{made.name}.{suffix}")))

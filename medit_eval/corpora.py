@@ -27,6 +27,9 @@ LESSONS = "lessons"
 NAME = "testbed"
 """The value of either option that stands for what the testbed brings."""
 
+SOURCE = "what the testbed model learned beside the edited people"
+"""What is said of this corpus where nobody asked for it."""
+
 
 def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """An editor's options, with the testbed's corpus where it is named, or meant.
@@ -36,8 +39,7 @@ def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[
     reads questions about pictures as well.
     """
     chosen = dict(options or {})
-    meant = OPTION not in chosen and lm.name.startswith(TESTBED)
-    if (meant and OPTION in option_names(editor)) or chosen.get(OPTION) == NAME:
+    if _meant(editor, lm, chosen) or chosen.get(OPTION) == NAME:
         chosen[OPTION] = _testbed(lm)
     return chosen
 
@@ -104,6 +106,15 @@ def lessons_of(record: EditRecord) -> list[Lesson]:
             )
         )
     return found
+
+
+def corpus_source(editor: str, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+    """Where the corpus is from that `with_corpus` adds; nothing where it adds none."""
+    return {OPTION: SOURCE} if _meant(editor, lm, options) else {}
+
+
+def _meant(editor: str, lm: LM, options: Mapping[str, Any]) -> bool:
+    return OPTION not in options and lm.name.startswith(TESTBED) and OPTION in option_names(editor)
 
 
 def _testbed(lm: LM) -> Corpus:

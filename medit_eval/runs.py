@@ -27,6 +27,7 @@ from medit_eval.checkpoints import Checkpoints
 from medit_eval.documents.report import RUN_DOCUMENTS, RunDocument
 from medit_eval.parts import Parts, read_part
 from medit_eval.predictions import DIAGNOSTICS, PREDICTIONS, Diagnostic, Prediction
+from medit_eval.provenance import Setting, Sitting
 from schemas.arrow import from_row
 from schemas.documents import Document
 from schemas.errors import InputError
@@ -60,6 +61,9 @@ class RunManifest:
         notes: What the reader of the numbers should know.
         started: ISO 8601 time at which the run began.
         finished: ISO 8601 time at which it was complete, or None.
+        settings: The editor's settings, each with its source; none where nobody wrote them down.
+        sittings: When and on what it was run; several where it broke off and went on.
+        model: What the model is like; see `medit_eval.provenance.model_of`.
     """
 
     run_version: int
@@ -73,6 +77,9 @@ class RunManifest:
     started: str
     finished: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+    sittings: tuple[Sitting, ...] = ()
+    model: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -142,6 +149,14 @@ class RunFolder:
         check_files(self.root, found)
         self._kept = read_predictions(self.root, found)
         self.diagnostics = {row.key: row for row in read_diagnostics(self.root)}
+        if not found.complete:
+            # Written at once, so that a sitting that breaks off as well is known of.
+            manifest = dataclasses.replace(
+                manifest,
+                started=found.started,
+                sittings=(*found.sittings, *manifest.sittings),
+            )
+            write_manifest(self.root, manifest)
         return dataclasses.replace(manifest, started=found.started, complete=found.complete)
 
     def keep(self, rows: Sequence[Prediction]) -> None:
@@ -290,7 +305,8 @@ def read_manifest(root: Path) -> RunManifest:
     fields = read_json(path)
     if not isinstance(fields, Mapping):
         raise InputError("is not a JSON object", file=path)
-    fields = {"files": {}, **fields}  # runs of before files were listed are no worse for it
+    # Runs of before these were written down are no worse for it.
+    fields = {"files": {}, "settings": [], "sittings": [], "model": {}, **fields}
     if fields.get("run_version") != VERSION:
         found = fields.get("run_version")
         raise InputError(f"is of a run of version {found}, not {VERSION}", file=path)

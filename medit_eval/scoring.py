@@ -20,6 +20,7 @@ from medit_eval.parts import read_part
 from medit_eval.pictures import write_pictures
 from medit_eval.predictions import SCORES, Diagnostic, Prediction, Score
 from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
+from medit_eval.provenance import GIVEN, Setting, Sitting, model_of, settings_of, sitting
 from medit_eval.references import read_references
 from medit_eval.report import Report, scored
 from medit_eval.runs import (
@@ -215,10 +216,11 @@ def score(
         rows=rows,
     )
     _require_eyes(lm, found)
+    given = {name: (value, GIVEN) for name, value in (editor_options or {}).items()}
     if tuned is not None:
-        settings_found = _tuned(Path(tuned), editor, lm)
-        found = settings_found.evaluated(found)
-        editor_options = {**settings_found.options, **(editor_options or {})}
+        search = _tuned(Path(tuned), editor, lm)
+        found = search.evaluated(found)
+        given = {**{n: (value, search.source) for n, value in search.options.items()}, **given}
     run = RunFolder(None if out is None else Path(out))
     episodes, found = _plan(protocol, found, size, checkpoints, seed, order)
     course = None
@@ -227,8 +229,9 @@ def score(
     episodes += memory_plan(found, memory_sizes)
     method = editor
     if isinstance(method, str):
-        given = with_lessons(method, lm, with_corpus(method, lm, editor_options), found)
-        method = make(method, lm, given)
+        options = {name: value for name, (value, _) in given.items()}
+        options = with_lessons(method, lm, with_corpus(method, lm, options), found)
+        method = make(method, lm, options)
     if memory_sizes:
         _require_routing(method, lm)
     needs = {need for metric in chosen for need in (*metric.needs, *metric.apart)} | run.needs()
@@ -249,6 +252,9 @@ def score(
             **({"benchmarks": course.digests} if course else {}),
         },
         _reporting(chosen, measurable_from, judge, recogniser, references),
+        settings=_settings(editor, method, lm, given),
+        sittings=(sitting(lm, now()),),
+        model=model_of(lm),
     )
     with run.locked():
         manifest = run.begin(manifest)
@@ -633,7 +639,14 @@ def _reporting(
     }
 
 
-def _manifest(arguments: dict[str, Any], reporting: dict[str, Any]) -> RunManifest:
+def _manifest(
+    arguments: dict[str, Any],
+    reporting: dict[str, Any],
+    *,
+    settings: tuple[Setting, ...] = (),
+    sittings: tuple[Sitting, ...] = (),
+    model: dict[str, Any] | None = None,
+) -> RunManifest:
     """The manifest of a run that begins now."""
     return RunManifest(
         run_version=VERSION,
@@ -644,7 +657,10 @@ def _manifest(arguments: dict[str, Any], reporting: dict[str, Any]) -> RunManife
         predictions=0,
         parts={},
         notes=(),
-        started=now(),
+        started=sittings[0].started if sittings else now(),
+        settings=settings,
+        sittings=sittings,
+        model=model or {},
     )
 
 
@@ -727,6 +743,20 @@ def _require_routing(editor: Editor, lm: LM) -> None:
                 f"the editor {editor.name!r} does not route questions to a memory, "
                 "so memory sizes mean nothing for it"
             )
+
+
+def _settings(
+    named: str | Editor, editor: Editor, lm: LM, chosen: Mapping[str, tuple[Any, str]]
+) -> tuple[Setting, ...]:
+    """Every setting of an editor with its source, as far as the editor tells."""
+    from editors.registry import setting_sources
+    from medit_eval.corpora import corpus_source
+
+    if not isinstance(named, str):
+        return settings_of(editor, chosen=chosen, told={}, by_name=False)
+    options = {name: value for name, (value, _) in chosen.items()}
+    told = {**setting_sources(named, lm, options), **corpus_source(named, lm, options)}
+    return settings_of(editor, chosen=chosen, told=told, by_name=True)
 
 
 def _described(editor: Editor) -> dict[str, Any]:

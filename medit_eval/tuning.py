@@ -64,6 +64,12 @@ class Tuned:
     development: tuple[str, ...]
     trials: tuple[Trial, ...]
 
+    @property
+    def source(self) -> str:
+        """What is said of a setting that is from here."""
+        aside = digest128("\n".join(sorted(self.development)))
+        return f"found by tune on {len(self.development)} records set aside, digest of ids {aside}"
+
     def write(self, path: Path) -> None:
         """Write the result down."""
         write_json(path, dataclasses.asdict(self))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("medit", "torch", "transformers", "tokenizers", "numpy", "peft", "lm_eval")
+"""Packages that shape the numbers."""
 
 
 def versions() -> dict[str, str]:
     """Versions of what shapes the numbers of models."""
-    found = {}
-    for name in ("medit", "torch", "transformers", "tokenizers", "numpy"):
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -148,6 +148,22 @@ def test_what_sequences_cost_is_pasted_from_their_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_the_example_card_is_made_of_a_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.example_card", "--limit", "3"]
+    command += ["--runs", str(tmp_path / "run"), "--out", str(tmp_path / "docs")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    for suffix in ("md", "tex"):
+        made = (tmp_path / "docs" / f"evaluation-card.{suffix}").read_text(encoding="utf-8")
+        kept = (ROOT / "docs" / f"evaluation-card.{suffix}").read_text(encoding="utf-8")
+        for text in (made, kept):
+            assert "Evaluation card: memit on testbed/lm" in text
+            assert "Known limits" in text
+            assert str(tmp_path) not in text
+            assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_counts_and_speed_of_dumps_are_pasted(tmp_path: Path) -> None:
     write_dumps(tmp_path)
     page = tmp_path / "page.md"

@@ -22,7 +22,9 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # the mark itself needs an encoding that is not TeX's own
+    "⟨": r"$\langle$",
+    "⟩": r"$\rangle$",
     "–": "--",
     "×": r"$\times$",
     "±": r"$\pm$",
@@ -30,7 +32,10 @@ _LATEX = {
     "−": "$-$",
 }
 _LATEX_SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*{}\[\]<>|~&$]|^#|^[+-](?=[\s-]|$)|(?<![^\W_])_|_(?![^\W_]))")
+"""What Markdown takes for markup: anywhere, where a line begins, or on the border of a word."""
+
+_MARKDOWN_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")
 
 
 def latex(text: str) -> str:
@@ -41,7 +46,8 @@ def latex(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Text as Markdown shows it, on one line: nothing in it is markup."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
+    line = _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
+    return _MARKDOWN_NUMBER.sub(r"\1\\\2", line)
 
 
 def markdown_table(table: Table) -> str:

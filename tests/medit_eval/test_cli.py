@@ -99,6 +99,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         ("rescore", "--help"),
         ("report", "--help"),
         ("compare", "--help"),
+        ("card", "--help"),
     ],
 )
 def test_help_is_quick(words: tuple[str, ...]) -> None:

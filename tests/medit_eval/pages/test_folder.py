@@ -277,7 +277,7 @@ def test_text_in_latex_and_markdown() -> None:
     assert latex("a_b & 5 % {x} $y$ #1 ~^\\") == (
         r"a\_b \& 5 \% \{x\} \$y\$ \#1 \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
-    assert latex("one\ntwo \u202ethree") == "one two ⟨U+202E⟩three"
+    assert latex("one\ntwo \u202ethree") == r"one two $\langle$U+202E$\rangle$three"
     assert markdown("<b>|*x*_y_`") == r"\<b\>\|\*x\*\_y\_\`"
 
 
