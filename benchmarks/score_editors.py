@@ -1,6 +1,6 @@
 """All editors on the testbed models: the table of the README.
 
-    python -m benchmarks.score_editors                      # about fifteen minutes on two cores
+    python -m benchmarks.score_editors                      # about half an hour on two cores
     python -m benchmarks.score_editors --write README.md    # paste the table between its markers
     python -m benchmarks.score_editors --counterfact FILE   # CounterFact's records as well
 
@@ -25,7 +25,10 @@ from medit_eval import Report
 from medit_eval.summary import ALL, HARMONIC, metric_of
 from schemas.progress import Bars
 
-EDITORS = ("none", "memit", "alphaedit", "come", "balancedit", "scr")
+EDITORS = (
+    *("none", "memit", "alphaedit", "come", "balancedit", "scr"),
+    *("ft", "lora", "rome", "ike", "grace"),
+)
 
 AXES = ("reliability", "generality", "locality", "portability")
 

@@ -189,33 +189,46 @@ class IKE:
         return IKEModel(lm, self)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What stands before questions; lessons are saved with the facts, for they are read again.
+
+    Attributes:
+        facts: The new facts, in the order of their edits.
+        lessons: What demonstrations are made of.
+    """
+
+    facts: tuple[Fact, ...]
+    lessons: tuple[Lesson, ...]
+
+
 class IKEModel(EditedModel):
     """A model with a memory of new facts, one of which stands before every question.
 
     Attributes:
-        state: The facts, in the order of their edits; None without edits.
+        state: What it knows; None without edits.
         editor: The hyperparameters.
     """
 
     keeps_weights = True
-    state_kinds = (Fact, Picture)
+    state_kinds = (Known, Fact, Picture, Lesson)
 
     def __init__(self, lm: LM, editor: IKE) -> None:
         """Begin with an empty memory."""
         super().__init__(lm)
-        self.state: tuple[Fact, ...] | None = None
+        self.state: Known | None = None
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._sight = Sight(lm.asked_in("plain"), editor.image_layer, threshold=1.0)
         self._forced: Forced | None = None
         self._shelf: Shelf | None = None
-        self._lessons: Index | None = None
+        self._lessons: tuple[tuple[Lesson, ...], Index] | None = None
         self._known: dict[str, tuple[str, ...]] = {}
         self.rewrite(self._behind_facts)
 
     def routing(self, queries: Sequence[Query]) -> list[Route]:
         """The request whose fact stands before each query: the nearest one."""
-        if not self.state:
+        if self.state is None:
             return [Route(None)] * len(queries)
         found = (c for c in self._searched().best(queries))
         return [Route(c.fact.request_id, c.fact.request_id, c.score) for c in found]
@@ -231,23 +244,29 @@ class IKEModel(EditedModel):
 
     def demonstrations(self, fact: str) -> tuple[str, ...]:
         """What is shown before a new fact, the nearest last."""
+        lessons = self.state.lessons if self.state else ()
+        if self._lessons is None or self._lessons[0] is not lessons:
+            index = self._retriever.index([lesson.fact for lesson in lessons])
+            self._lessons, self._known = (lessons, index), {}
         if fact not in self._known:
-            self._known[fact] = self._chosen(fact)
+            self._known[fact] = self._chosen(fact, *self._lessons)
         return self._known[fact]
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
-        self.state = with_facts_of(
-            requests, self.state or (), self._sight, lambda request: (statement(request),)
+        known = self.state or Known((), self.editor.lessons)
+        facts = with_facts_of(
+            requests, known.facts, self._sight, lambda request: (statement(request),)
         )
+        self.state = Known(facts, known.lessons)
 
     def _searched(self) -> Shelf:
-        facts = self.state or ()
+        facts = self.state.facts if self.state else ()
         if self._shelf is None or self._shelf.facts is not facts:
             self._shelf = Shelf(facts, self._retriever, self._sight, 1)
         return self._shelf
 
     def _behind_facts(self, queries: Sequence[Query]) -> list[Query]:
-        if not self.state or not queries or self._forced == "off":
+        if self.state is None or not queries or self._forced == "off":
             return list(queries)
         nearest = self._searched().best(queries)
         return [self._behind(query, found) for query, found in zip(queries, nearest, strict=True)]
@@ -272,17 +291,15 @@ class IKEModel(EditedModel):
     def _shown(self, fact: str, answered: str) -> str:
         return f"{self._written(fact, answered)}\n\n"
 
-    def _chosen(self, fact: str) -> tuple[str, ...]:
+    def _chosen(self, fact: str, lessons: Sequence[Lesson], index: Index) -> tuple[str, ...]:
         editor = self.editor
-        if not editor.lessons or not editor.k:
+        if not lessons or not editor.k:
             return ()
-        if self._lessons is None:
-            self._lessons = self._retriever.index([lesson.fact for lesson in editor.lessons])
-        scores = self._lessons.scores([fact])[0]
+        scores = index.scores([fact])[0]
         nearest = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[: editor.k]
         draw = random.Random(digest128(f"{editor.seed} {fact}"))
         made = [
-            self._shown(editor.lessons[place].fact, editor.lessons[place].answered(kind, draw))
+            self._shown(lessons[place].fact, lessons[place].answered(kind, draw))
             for place, kind in zip(nearest, _dealt(len(nearest), draw), strict=True)
         ]
         return tuple(reversed(made))

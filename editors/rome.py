@@ -153,7 +153,7 @@ class ROMEModel(LocatedModel):
     def __init__(self, lm: LM, editor: ROME) -> None:
         """Take hold of a model."""
         super().__init__(lm, editor, new_values)
-        self._rome = editor
+        self._key_rule = editor.keys
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         warn_of_contradictions(requests)
@@ -174,7 +174,7 @@ class ROMEModel(LocatedModel):
         found = read(self.lm, places, keys=[layer], hidden=[layer])
         keys = wide(found.keys[layer])
         bare, mean = keys[0], keys.mean(0)
-        k = bare if self._rome.keys == "released" else mean
+        k = bare if self._key_rule == "released" else mean
         direction = self.precisions[layer].apply(mean[:, None])[:, 0]
         # What the block lacks the MLP has to add: v = W k_bare + (z - h). So v - W k is that and
         # what W makes of the difference between the two keys.

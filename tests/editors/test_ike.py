@@ -43,7 +43,7 @@ def test_the_nearest_lesson_stands_last() -> None:
         for request, last in ((ANN, "Bob Smith"), (FRANCE, "Spain")):
             edited.edit([request])
             assert edited.state is not None
-            shown = edited.demonstrations(edited.state[-1].text)
+            shown = edited.demonstrations(edited.state.facts[-1].text)
             assert last in shown[-1]
 
 
@@ -99,7 +99,9 @@ def test_a_later_edit_of_a_question_stands() -> None:
     with IKE().apply(lm) as edited:
         edited.edit([ANN])
         edited.edit([replace(ANN, id="again", target_new="Oslo")])
-        assert [fact.text for fact in edited.state or ()] == ["Ann Smith was born in Oslo"]
+        assert [fact.text for fact in (edited.state.facts if edited.state else ())] == [
+            "Ann Smith was born in Oslo"
+        ]
 
 
 def test_wrong_settings_are_refused() -> None:
