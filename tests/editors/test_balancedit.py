@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from editors.anatomy import fan_in
 from editors.balancedit import (
+    REFERENCE_FAN_IN,
+    REFERENCE_RATE,
     BalancEdit,
     BalancEditModel,
     empty_picture,
@@ -17,13 +20,13 @@ from editors.balancedit import (
     weights,
 )
 from editors.base import EditError, Editor
+from editors.grace import GRACE
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Routed, latest
 from schemas.errors import InputError
 from schemas.records import EditRequest, Sample
 from tests.factories import make_image
-from tests.reference.grace import FixedRadius
 from tests.tiny_models import tiny
 
 
@@ -407,12 +410,14 @@ def test_bad_settings_are_refused() -> None:
 
 def test_a_fixed_radius_shares_all_but_the_radii() -> None:
     lm = tiny("gpt2")
-    with FixedRadius(radius=1e6).apply(lm) as model:
+    rate = REFERENCE_RATE * REFERENCE_FAN_IN / fan_in(lm.anatomy.projections[-1])
+    fixed = GRACE(key="prompt", value="full", learning_rate=rate, steps=50)
+    with replace(fixed, radius=1e6).apply(lm) as model:
         model.edit(PEOPLE)
         assert min(means(model, PEOPLE)) > -1.5
         radii = [entry.radius for entry in model.distances()]
         assert min(radii) < 1e6
-    with FixedRadius(radius=1e-4).apply(lm) as model:
+    with replace(fixed, radius=1e-4).apply(lm) as model:
         model.edit(PEOPLE)
         assert {entry.radius for entry in model.distances()} == {1e-4}
         assert all(

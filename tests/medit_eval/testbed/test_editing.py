@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from editors.balancedit import REFERENCE_FAN_IN, REFERENCE_RATE
+from editors.grace import GRACE
 from medit_eval import Report, score
 from medit_eval.summary import HARMONIC, Row
-from tests.reference.grace import FixedRadius
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -112,7 +113,27 @@ def test_locality_is_told_inside_and_outside_the_covariance_corpus(people: Score
 
 @pytest.mark.parametrize("editor", ["none", "memit", "alphaedit", "come", "balancedit", "scr"])
 def test_every_editor_gives_a_whole_table(people: Scored, flags: Scored, editor: str) -> None:
-    for report in (people(editor, protocol="batch", batch_size=100), flags(editor)):
+    require_whole(people(editor, protocol="batch", batch_size=100), flags(editor))
+
+
+@pytest.mark.parametrize("editor", ["ft", "lora", "rome", "ike", "grace"])
+def test_every_baseline_gives_a_whole_table(people: Scored, flags: Scored, editor: str) -> None:
+    some = people(editor, limit=30, protocol="batch", batch_size=30)
+    require_whole(some, flags(editor, limit=6))
+    assert some.value("reliability", "generated") >= 0.80
+
+
+def test_fine_tuning_in_epochs_keeps_more_than_one_edit_after_another(people: Scored) -> None:
+    options = {"limit": 30, "protocol": "batch", "batch_size": 30}
+    breadth = people("ft", **options)
+    depth = people("ft", **options, editor_options={"order": "depth", "batch_size": 1})
+    for axis in ("generality", "locality", "portability"):
+        metric = "unchanged_generated" if axis == "locality" else "generated"
+        assert breadth.value(axis, metric) > depth.value(axis, metric)
+
+
+def require_whole(*reports: Report) -> None:
+    for report in reports:
         assert not [p.failure for p in report.raw if p.failure]
         for axis in ("reliability", "generality", "locality", "portability"):
             rows = [row for row in report.rows if (row.axis, row.kind) == (axis, "all")]
@@ -121,7 +142,9 @@ def test_every_editor_gives_a_whole_table(people: Scored, flags: Scored, editor:
 
 
 def test_balanced_radii_beat_a_fixed_one(flags: Scored) -> None:
-    report, fixed = flags("balancedit"), flags(FixedRadius())
+    rate = REFERENCE_RATE * REFERENCE_FAN_IN / 2048  # as BalancEdit scales it to this layer
+    fixed_radius = GRACE(key="prompt", value="full", learning_rate=rate, steps=50)
+    report, fixed = flags("balancedit"), flags(fixed_radius)
     assert report.value("reliability", "generated") >= 0.95
     kind = "generality_locality"
     balanced = report.value(HARMONIC, "generated", kind=kind)
