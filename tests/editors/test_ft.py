@@ -97,7 +97,7 @@ def test_epochs_remember_what_one_after_another_forgets() -> None:
     answers = [request.target_new for request in requests]
     for order in ("breadth", "depth"):
         lm = tiny("gpt2")
-        editor = FT(layer=1, order=order, steps=80, batch_size=1, learning_rate=1e-2)
+        editor = FT(layer=1, order=order, steps=40, batch_size=1, learning_rate=2e-2)
         with editor.apply(lm) as edited:
             edited.edit(requests)
             found = edited.score([Query(request.prompt) for request in requests], answers)

@@ -64,6 +64,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_edits_are_published_and_loaded_from_there(server: Hub, work: Path, tmp_path: Path) -> None:
     base, delta, model = (str(work / name) for name in ("base", "delta", "model"))
     named = {"base_model": "ada/base"}

@@ -72,6 +72,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_every_editor_answers_the_same_in_a_new_process(models: Path, tmp_path: Path) -> None:
     expected: dict[str, Any] = {}
     jobs = []
