@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from medit_eval.pages import report_pages
     from medit_eval.publishing import publish
     from medit_eval.report import Report
+    from medit_eval.rescoring import rescore
     from medit_eval.restoring import load
-    from medit_eval.scoring import rescore, score
+    from medit_eval.scoring import score
     from medit_eval.studies import Study, study
     from medit_eval.tuning import Tuned, tune
 
@@ -56,7 +57,7 @@ _HOME = {
     "load": "restoring",
     "publish": "publishing",
     "report_pages": "pages",
-    "rescore": "scoring",
+    "rescore": "rescoring",
     "score": "scoring",
     "study": "studies",
     "tune": "tuning",

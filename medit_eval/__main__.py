@@ -232,7 +232,7 @@ def rescore(
 ) -> None:
     """Make the report of a run again from its files, without the model."""
     from medit_eval import terminal
-    from medit_eval.scoring import rescore as run_rescore
+    from medit_eval.rescoring import rescore as run_rescore
     from schemas.progress import Bars
 
     report = run_rescore(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medit_eval.report import Report
+from medit_eval.rescoring import read_report
 from medit_eval.runs import SPELLINGS
-from medit_eval.scoring import read_report
 from medit_eval.studies import run_folders
 from schemas.errors import InputError
 from schemas.progress import Progress, Quiet

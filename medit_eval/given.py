@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medit_eval.ledger import Ledger
+from medit_eval.clashes import Clashes
 from medit_eval.metrics import Metric, Unscorable
 from medit_eval.metrics.core import GENERATION
 from medit_eval.predictions import Baseline, Output, Prediction
@@ -97,12 +97,12 @@ def given_predictions(
     """
     asked: dict[Key, tuple[Slot, str | None]] = {}
     for episode in episodes:
-        ledger = Ledger(notes)
+        clashes = Clashes(notes)
         for step in episode:
-            ledger.warn_of_contradictions(step.edit)
-            ledger.made(step.edit)
+            clashes.warn_of_contradictions(step.edit)
+            clashes.made(step.edit)
             for slot in step_slots(step, continued=True, apart=APART):
-                asked[slot.key(step.phase)] = slot, ledger.failure(slot)
+                asked[slot.key(step.phase)] = slot, clashes.failure(slot)
     rows = _Reader(path, {key: slot for key, (slot, _) in asked.items()}).read()
     _require_all(path, {key: slot for key, (slot, _) in asked.items()}, rows, apart)
     predictions = []

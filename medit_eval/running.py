@@ -15,7 +15,7 @@ from editors.prompts import Query
 from editors.routing import Forced, Routed
 from medit_eval.asking import Settings, ask
 from medit_eval.checkpoints import Checkpoints
-from medit_eval.ledger import Ledger
+from medit_eval.clashes import Clashes
 from medit_eval.predictions import Baseline, Diagnostic, Prediction, Routing
 from medit_eval.protocols import Episode, Step
 from medit_eval.questions import Question, Slot, step_slots
@@ -119,12 +119,12 @@ class _Episode:
     edits: int = 0
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.runner.notes)
+        self.clashes = Clashes(self.runner.notes)
 
     @property
     def failed(self) -> dict[str, str]:
         """Records that could not be edited, each with the reason."""
-        return self.ledger.failed
+        return self.clashes.failed
 
     def run(self, steps: Episode) -> None:
         resumed = self._resumed(steps)
@@ -145,8 +145,8 @@ class _Episode:
             return None
         self.failed.update(kept.load(self.edited, last))
         for step in steps[: places[0] + 1]:
-            self.ledger.warn_of_contradictions(step.edit)
-            self.ledger.made([record for record in step.edit if record.id not in self.failed])
+            self.clashes.warn_of_contradictions(step.edit)
+            self.clashes.made([record for record in step.edit if record.id not in self.failed])
         self.edits = last - len(self.failed)
         return places[0]
 
@@ -178,7 +178,7 @@ class _Episode:
 
     def _edit(self, records: Sequence[EditRecord]) -> None:
         """Put records into the model with one call; leave out those that cannot be edited."""
-        self.ledger.warn_of_contradictions(records)
+        self.clashes.warn_of_contradictions(records)
         left = list(records)
         while left:
             requests = [request for record in left for request in record.requests]
@@ -195,7 +195,7 @@ class _Episode:
                         self.failed[record.id] = f"the edit failed: {(*reasons, error)[0]}"
                 left = [record for record in left if bad and record.id not in bad]
         self.edits += len(left)
-        self.ledger.made(left)
+        self.clashes.made(left)
 
     def _note(self, step: Step) -> None:
         record, told = step.edit[-1].id, self.edited.diagnostics()
@@ -213,7 +213,7 @@ class _Episode:
 
     def _predictions(self, phase: str, chunk: Sequence[Slot], *, forced: bool) -> list[Prediction]:
         before = [self.runner.before[slot.question.digest] for slot in chunk]
-        barred = self.ledger.failure
+        barred = self.clashes.failure
         failures = [barred(slot) or old.failure for slot, old in zip(chunk, before, strict=True)]
         askable = [i for i, failure in enumerate(failures) if failure is None]
         questions = [self._scored_as_before(chunk[i], before[i]) for i in askable]

@@ -1,50 +1,37 @@
-"""`score`: edit, ask, compare with the unedited model, and report; `rescore`: from files."""
+"""`score`: edit, ask, compare with the unedited model, and report."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medit_eval.benchmarks.results import BenchmarkResults, Course, read_results
+from medit_eval.benchmarks.results import BenchmarkResults, Course
 from medit_eval.documents.entities import SpacyRecogniser
-from medit_eval.documents.report import document_rows, documents_of
-from medit_eval.gaps import Gaps
-from medit_eval.given import given_predictions, left_out, textual
-from medit_eval.metrics import DEFAULT, METRICS, PAPERS, Metric
-from medit_eval.metrics.core import select
-from medit_eval.metrics.counterfact import CONSISTENCY, References, consistency
-from medit_eval.parts import read_part
+from medit_eval.documents.report import documents_of
+from medit_eval.given import given_predictions, left_out
+from medit_eval.manifests import asked_of, described, manifest_of, reporting, settings_with_sources
+from medit_eval.metrics import Metric
+from medit_eval.metrics.counterfact import CONSISTENCY, References
 from medit_eval.pictures import write_pictures
-from medit_eval.predictions import SCORES, Diagnostic, Prediction, Score
 from medit_eval.protocols import Episode, draw, memory_plan, plan, reachable, sequence
-from medit_eval.provenance import GIVEN, Setting, Sitting, model_of, settings_of, sitting
+from medit_eval.provenance import GIVEN, model_of, sitting
 from medit_eval.references import read_references
-from medit_eval.report import Report, scored
+from medit_eval.report import Report
+from medit_eval.rescoring import metrics_of, report_of, write_report
 from medit_eval.runs import (
-    VERSION,
     RunFolder,
-    RunManifest,
-    benchmarks_path,
-    check_files,
-    read_diagnostics,
-    read_documents,
     read_manifest,
-    read_predictions,
-    scores_path,
     write_documents,
 )
-from medit_eval.sources import OWN, first_with_picture, load, records_digest
-from medit_eval.summary import BAR, summarise
-from schemas.digest import digest128
-from schemas.documents import Document
+from medit_eval.sources import OWN, first_with_picture, load
+from medit_eval.summary import BAR
 from schemas.errors import InputError
-from schemas.layout import sha256_of, write_parquet
+from schemas.layout import sha256_of
 from schemas.progress import Progress, Quiet
 from schemas.records import APART, EditRecord, EditRequest
-from schemas.versions import now, versions
+from schemas.versions import now
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -52,9 +39,6 @@ if TYPE_CHECKING:
     from editors.prompts import PromptFormat
     from medit_eval.judge import Judge
     from medit_eval.tuning import Tuned
-
-_LONG = 200
-"""Characters above which a setting is written down as its digest."""
 
 
 def score(
@@ -184,7 +168,7 @@ def score(
     from medit_eval.running import Runner
 
     progress = progress or Quiet()
-    chosen = _metrics(metrics, judge)
+    chosen = metrics_of(metrics, judge)
     named = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     if recogniser is not None:
         SpacyRecogniser(recogniser)("")  # what is not installed shows before anything is asked
@@ -238,12 +222,12 @@ def score(
     settings = Settings(max_new_tokens, likelihood="likelihood" in needs)
     continued, apart = "continuation" in needs, APART & needs
     name, documents = identity(lm), documents_of(found)
-    manifest = _manifest(
+    manifest = manifest_of(
         {
-            "editor": _described(method),
+            "editor": described(method),
             "model": lm.name,
             "model_digest": name,
-            **_asked(records, found, protocol, size, seed, episodes, order),
+            **asked_of(records, found, protocol, size, seed, episodes, order),
             "prompt_format": lm.renderer.format,
             "max_new_tokens": max_new_tokens,
             "top": settings.top,
@@ -251,8 +235,8 @@ def score(
             "memory_sizes": list(memory_sizes),
             **({"benchmarks": course.digests} if course else {}),
         },
-        _reporting(chosen, measurable_from, judge, recogniser, references),
-        settings=_settings(editor, method, lm, given),
+        reporting(chosen, measurable_from, judge, recogniser, references),
+        settings=settings_with_sources(editor, method, lm, given),
         sittings=(sitting(lm, now()),),
         model=model_of(lm),
     )
@@ -303,7 +287,7 @@ def score(
         elif run.root is not None:
             manifest = read_manifest(run.root)
         told = tuple(run.diagnostics.values())
-        report = _report(
+        report = report_of(
             run.predictions,
             told,
             course.results() if course else BenchmarkResults(),
@@ -316,7 +300,7 @@ def score(
             progress,
             texts,
         )
-        _write(report)
+        write_report(report)
         return report
 
 
@@ -343,7 +327,7 @@ def _score_given(
     progress: Progress,
 ) -> Report:
     """The report of what another tool's model said."""
-    chosen, notes = _metrics(metrics, judge), []
+    chosen, notes = metrics_of(metrics, judge), []
     if metrics is None:
         chosen, notes = left_out(chosen)
     episodes, found = planned(
@@ -355,14 +339,14 @@ def _score_given(
     apart = frozenset(kind for metric in chosen for kind in metric.apart)
     predictions = given_predictions(path, episodes, notes, apart=apart)
     documents = documents_of(found)
-    manifest = _manifest(
+    manifest = manifest_of(
         {
             "editor": {"name": label or path.stem, "class": "another tool's"},
-            **_asked(records, found, protocol, size, seed, episodes, order),
+            **asked_of(records, found, protocol, size, seed, episodes, order),
             "predictions": sha256_of(path),
             "predictions_file": str(path),
         },
-        _reporting(chosen, measurable_from, judge, recogniser, references),
+        reporting(chosen, measurable_from, judge, recogniser, references),
     )
     run = RunFolder(None if out is None else Path(out))
     with run.locked():
@@ -379,156 +363,12 @@ def _score_given(
             run.keep([p for p in predictions if p.key not in done])
             run.flush()
             run.finish(manifest)
-        report = _report(
+        report = report_of(
             run.predictions, (), BenchmarkResults(), documents, chosen, judge, recogniser,
             manifest, run.root, progress, texts,
         )  # fmt: skip
-        _write(report)
+        write_report(report)
         return report
-
-
-def rescore(
-    run: str | Path,
-    *,
-    metrics: Iterable[str | Metric] | None = None,
-    judge: Judge | None = None,
-    recogniser: str | None = None,
-    references: str | Path | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Make the report of a run again from its files, without the model.
-
-    A run that broke off gives a report of what was asked by then.
-
-    Args:
-        run: The run folder.
-        metrics: Metrics or their names; those of the run by default.
-        judge: The judging model, for the metric `judged`.
-        recogniser: A spaCy pipeline, as in `score`; by default that of the run.
-        references: A file of texts, as in `score`; without one the run's scores are kept.
-        progress: Shows how far it is.
-
-    Raises:
-        InputError: If the folder is damaged or holds no run.
-    """
-    root = Path(run)
-    texts = None if references is None else read_references(Path(references))
-    report = _reread(root, metrics, judge, recogniser, progress or Quiet(), texts)
-    _write(report)
-    return report
-
-
-def read_report(run: str | Path, progress: Progress | None = None) -> Report:
-    """The report of a run from its files, which stay as they are.
-
-    What a judge or a metric of the user's own said is taken from the run's scores; all else is
-    computed again from the predictions.
-
-    Raises:
-        InputError: If the folder is damaged or holds no run.
-    """
-    return _reread(Path(run), None, None, None, progress or Quiet(), None, keep=True)
-
-
-def _reread(
-    root: Path,
-    metrics: Iterable[str | Metric] | None,
-    judge: Judge | None,
-    recogniser: str | None,
-    progress: Progress,
-    references: References | None,
-    *,
-    keep: bool = False,
-) -> Report:
-    manifest = read_manifest(root)
-    check_files(root, manifest)
-    predictions = read_predictions(root, manifest)
-    wanted, known = metrics, {metric.name for metric in METRICS}
-    if metrics is None:
-        wanted = [name for name in manifest.reporting.get("metrics", []) if name in known] or None
-    chosen = _metrics(wanted, judge)
-    # The texts that these scores rest on may be gone.
-    consistent = references is None and any(metric.name == CONSISTENCY for metric in chosen)
-    kept: list[Score] = []
-    if (keep or consistent) and scores_path(root).is_file():
-        keys = {prediction.key for prediction in predictions}
-        kept = [
-            score
-            for score in read_part(scores_path(root), SCORES)
-            if score.key in keys
-            and (consistent if score.metric == CONSISTENCY else keep and score.metric not in known)
-        ]
-    there = {score.metric for score in kept}
-    return _report(
-        predictions, read_diagnostics(root), read_results(benchmarks_path(root)),
-        read_documents(root, manifest),
-        [metric for metric in chosen if metric.name not in there],
-        judge, recogniser, manifest, root, progress, references, kept,
-    )  # fmt: skip
-
-
-def _report(
-    predictions: Sequence[Prediction],
-    told: Sequence[Diagnostic],
-    benchmarks: BenchmarkResults,
-    documents: Mapping[str, Document],
-    metrics: Sequence[Metric],
-    judge: Judge | None,
-    recogniser: str | None,
-    manifest: RunManifest,
-    root: Path | None,
-    progress: Progress,
-    references: References | None = None,
-    kept: Sequence[Score] = (),
-) -> Report:
-    notes = list(manifest.notes)
-    if root is not None and not read_manifest(root).complete:
-        notes.append("the run is not complete: this is what was asked by now")
-    if references is not None:
-        compared = consistency(references, predictions)
-        metrics = [compared if metric.name == CONSISTENCY else metric for metric in metrics]
-    if "predictions" in manifest.arguments:
-        metrics = [textual(metric) for metric in metrics]
-    if judge is not None:
-        with progress.phase("judging", 3 * len(predictions)) as tick:
-            metrics = [*metrics, judge.metric(predictions, tick)]
-    scores = (*scored(predictions, metrics), *kept)
-    rows = summarise(
-        predictions,
-        scores,
-        protocol=str(manifest.arguments["protocol"]),
-        seed=int(manifest.arguments["seed"]),
-        bar=float(manifest.reporting["measurable_from"]),
-        gaps=Gaps(
-            manifest.arguments.get("sequence", ()), manifest.arguments.get("checkpoints", ())
-        ),
-    )
-    pipeline = recogniser or manifest.reporting.get("recogniser")
-    about_documents = document_rows(
-        predictions,
-        documents,
-        int(manifest.arguments["seed"]),
-        SpacyRecogniser(pipeline) if pipeline else None,
-    )
-    return Report(
-        tuple(rows),
-        tuple(predictions),
-        scores,
-        tuple(told),
-        tuple(notes),
-        root,
-        about_documents,
-        manifest,
-        benchmarks.weighed(int(manifest.arguments["seed"])),
-    )
-
-
-def _write(report: Report) -> None:
-    """Keep in the run folder, if there is one, what follows from the predictions."""
-    if report.path is not None:
-        table = SCORES.table(report.scores)
-        write_parquet(scores_path(report.path), table, row_group_size=10_000)
-        report.write()
 
 
 def _course(
@@ -597,73 +437,6 @@ def _size(batch_size: int | None, checkpoints: Sequence[int]) -> int:
     return 1 if checkpoints else 100
 
 
-def _asked(
-    records: Any,
-    found: Sequence[EditRecord],
-    protocol: str,
-    size: int,
-    seed: int,
-    episodes: Sequence[Episode],
-    order: int,
-) -> dict[str, Any]:
-    """What was asked, and of which edits, as arguments of a run."""
-    reached = [step.edits for episode in episodes for step in episode if step.edits is not None]
-    documents = documents_of(found)
-    sequence = {"checkpoints": reached, "order": order, "sequence": [r.id for r in found]}
-    return {
-        "records": str(records) if isinstance(records, str | Path) else "in memory",
-        "records_digest": records_digest(found),
-        "record_count": len(found),
-        "protocol": protocol,
-        "batch_size": size,
-        "seed": seed,
-        **({"document_count": len(documents)} if documents else {}),
-        **(sequence if reached else {}),
-    }
-
-
-def _reporting(
-    chosen: Sequence[Metric],
-    measurable_from: float,
-    judge: Judge | None,
-    recogniser: str | None,
-    references: str | Path | None,
-) -> dict[str, Any]:
-    """What decides the scores and the summary of a run, but not its predictions."""
-    return {
-        "metrics": [metric.name for metric in chosen] + (["judged"] if judge else []),
-        "measurable_from": measurable_from,
-        "judge": judge.model if judge else None,
-        "recogniser": recogniser,
-        **({} if references is None else {"references": str(references)}),
-    }
-
-
-def _manifest(
-    arguments: dict[str, Any],
-    reporting: dict[str, Any],
-    *,
-    settings: tuple[Setting, ...] = (),
-    sittings: tuple[Sitting, ...] = (),
-    model: dict[str, Any] | None = None,
-) -> RunManifest:
-    """The manifest of a run that begins now."""
-    return RunManifest(
-        run_version=VERSION,
-        arguments=arguments,
-        reporting=reporting,
-        versions=versions(),
-        complete=False,
-        predictions=0,
-        parts={},
-        notes=(),
-        started=sittings[0].started if sittings else now(),
-        settings=settings,
-        sittings=sittings,
-        model=model or {},
-    )
-
-
 def _references(
     path: str | Path | None, metrics: Sequence[Metric], records: Sequence[EditRecord]
 ) -> References | None:
@@ -702,15 +475,6 @@ def _plan(
     return sequence(chosen, batch_size, reached), chosen
 
 
-def _metrics(wanted: Iterable[str | Metric] | None, judge: Judge | None) -> tuple[Metric, ...]:
-    names = None if wanted is None else list(wanted)
-    if names is not None and "judged" in names:
-        if judge is None:
-            raise InputError("the metric 'judged' needs a judge: the model that is to judge")
-        names = [name for name in names if name != "judged"] or None
-    return select(names, METRICS, DEFAULT, PAPERS)
-
-
 def _tuned(path: Path, editor: str | Editor, lm: LM) -> Tuned:
     """The result of a search, which must be for this editor and this model."""
     from medit_eval.tuning import Tuned
@@ -743,42 +507,3 @@ def _require_routing(editor: Editor, lm: LM) -> None:
                 f"the editor {editor.name!r} does not route questions to a memory, "
                 "so memory sizes mean nothing for it"
             )
-
-
-def _settings(
-    named: str | Editor, editor: Editor, lm: LM, chosen: Mapping[str, tuple[Any, str]]
-) -> tuple[Setting, ...]:
-    """Every setting of an editor with its source, as far as the editor tells."""
-    from editors.registry import setting_sources
-    from medit_eval.corpora import corpus_source
-
-    if not isinstance(named, str):
-        return settings_of(editor, chosen=chosen, told={}, by_name=False)
-    options = {name: value for name, (value, _) in chosen.items()}
-    told = {**setting_sources(named, lm, options), **corpus_source(named, lm, options)}
-    return settings_of(editor, chosen=chosen, told=told, by_name=True)
-
-
-def _described(editor: Editor) -> dict[str, Any]:
-    """An editor's name, class and hyperparameters, as JSON."""
-    kind = type(editor)
-    described: dict[str, Any] = {"name": editor.name, "class": f"{kind.__module__}.{kind.__name__}"}
-    if dataclasses.is_dataclass(editor):
-        for field in dataclasses.fields(editor):
-            described.setdefault(field.name, _json(getattr(editor, field.name)))
-    return described
-
-
-def _json(value: Any) -> Any:
-    """A setting as JSON; what is long or has no JSON form is a digest of how it prints."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, list | tuple) and len(value) <= 64:
-        return [_json(item) for item in value]
-    if isinstance(value, dict) and len(value) <= 64:
-        return {str(key): _json(item) for key, item in value.items()}
-    # Where an object has no better form than its address, its class has to do.
-    text = value if isinstance(value, str) else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-    if len(text) <= _LONG:
-        return text
-    return f"digest {digest128(text)}"

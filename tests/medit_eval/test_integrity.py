@@ -12,8 +12,8 @@ import pytest
 from editors.lm import LM
 from medit_eval import rescore, score
 from medit_eval.pictures import read_pictures
+from medit_eval.rescoring import read_report
 from medit_eval.runs import read_manifest
-from medit_eval.scoring import read_report
 from schemas.errors import InputError
 from schemas.layout import sha256_of
 from tests.factories import make_record

@@ -22,8 +22,8 @@ from medit_eval.cards.limits import limits
 from medit_eval.cards.making import cards_of
 from medit_eval.contenders import contenders
 from medit_eval.provenance import GIVEN, Setting, Sitting
+from medit_eval.rescoring import read_report
 from medit_eval.runs import RunManifest, read_manifest, write_manifest
-from medit_eval.scoring import read_report
 from schemas.errors import InputError
 from tests.medit_eval.pages.support import people, run, sequences
 from tests.medit_eval.support import Oracle, Switchboard, person

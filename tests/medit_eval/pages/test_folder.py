@@ -18,8 +18,8 @@ from medit_eval.pages.answers import answers_of
 from medit_eval.pages.folder import write_report
 from medit_eval.pages.tables import points_of
 from medit_eval.pages.texts import latex, markdown
+from medit_eval.rescoring import read_report
 from medit_eval.runs import read_manifest, write_manifest
-from medit_eval.scoring import read_report
 from schemas.errors import InputError
 from tests.factories import make_record
 from tests.medit_eval.pages.support import (

@@ -20,7 +20,7 @@ Place = tuple[str, bytes | None]
 
 
 @dataclass
-class Ledger:
+class Clashes:
     """The edits since the model was last unedited.
 
     Attributes:
