@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 
 from medit_eval import commands, edit_commands
-from medit_eval.reproduction import command as reproduction
 from medit_eval.options import (
     HOW,
     MODEL,
@@ -41,6 +40,7 @@ from medit_eval.options import (
     StudySettings,
     setting_of,
 )
+from medit_eval.reproduction import command as reproduction
 from schemas.cli import option, run
 from schemas.errors import InputError
 

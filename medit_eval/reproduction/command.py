@@ -53,6 +53,10 @@ def reproduce(
         Path | None, option("Folder with files of well-known benchmarks.", HOW)
     ] = None,
     benchmark_limit: Annotated[int | None, option("Items per benchmark.", HOW, min=1)] = None,
+    recogniser: Annotated[
+        str | None,
+        option("Another spaCy pipeline for entities in documents, or form for none.", HOW),
+    ] = None,
     out: Annotated[
         Path | None, option("Folder of the runs; default: reproductions/NAME.", RUN)
     ] = None,
@@ -95,6 +99,7 @@ def reproduce(
         benchmarks=_parts(benchmarks),
         benchmark_data=benchmark_data,
         benchmark_limit=benchmark_limit,
+        recogniser=recogniser,
         write=write,
         cache=cache,
         progress=Bars(Console(stderr=True), "questions"),
@@ -140,8 +145,8 @@ def _entries() -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from medit_eval.reproduction.entry import names, read_entry
     from medit_eval.reproduction.page import status
+    from medit_eval.reproduction.reading import names, read_entry
     from medit_eval.reproduction.results import read_results
 
     table = Table("entry", "what", "status", "needs", box=SIMPLE_HEAD)

@@ -6,17 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medit_eval.reproduction.entry import (
-    ENTRIES,
-    NOT_FOUND,
-    Entry,
-    Line,
-    Table,
-    names,
-    read_entry,
-    settings_of,
-)
+from medit_eval.reproduction.entry import NOT_FOUND, Entry, Line, Table
 from medit_eval.reproduction.numbers import Number
+from medit_eval.reproduction.reading import ENTRIES, names, read_entry, settings_of
 from medit_eval.reproduction.results import Results, read_results
 from schemas.layout import write_text
 
@@ -36,15 +28,15 @@ python -m medit_eval reproduce alphaedit-llama3 --data DIR --write     # and kee
 python -m medit_eval reproduce alphaedit-llama3 --data DIR --limit 50  # a small shape
 ```
 
-`--data` names the folder that holds the entry's files. A run that broke off goes on where it stopped.
-What is run otherwise than an entry says (`--model`, `--records`, `--limit`, `--dtype`, `--set`, other
-benchmarks) is written down beside the numbers: with a limit the run is a *small shape*, else
-*deviating*, and neither is kept here. The device is recorded, and no deviation.
+`--data` names the folder that holds the entry's files. A run that broke off goes on where it
+stopped. What is run otherwise than an entry says (`--model`, `--records`, `--limit`, `--dtype`,
+`--set`, other benchmarks) is written down beside the numbers: with a limit the run is a *small
+shape*, else *deviating*, and neither is kept here. The device is recorded, and no deviation.
 
 **Published numbers** are *first-hand* where they were read in the paper or its code, and
 *second-hand* where in somebody's notes or a transcription. *Not found* says that the paper has the
-number and that nobody at hand could read it; none is filled in. The tolerance is how far ours may be
-from the published number, in the column's unit.
+number and that nobody at hand could read it; none is filled in. The tolerance is how far ours may
+be from the published number, in the column's unit.
 """
 
 
@@ -59,7 +51,9 @@ def write_ledger(path: Path, folder: Path = ENTRIES) -> None:
 
 def ledger(folder: Path = ENTRIES) -> str:
     """The page of all entries, which depends on their files alone."""
-    found = [(entry, read_results(entry)) for entry in (read_entry(n, folder) for n in names(folder))]
+    found = [
+        (entry, read_results(entry)) for entry in (read_entry(n, folder) for n in names(folder))
+    ]
     rows = [
         (
             f"[{entry.name}](#{entry.name})",
@@ -93,8 +87,8 @@ def status(entry: Entry, results: Results) -> str:
 
 def _entry(entry: Entry, results: Results) -> Iterator[str]:
     yield f"## {entry.name}"
-    yield f"\n**{entry.title}**. {entry.paper}, arXiv "
-    yield f"[{entry.arxiv}](https://arxiv.org/abs/{entry.arxiv}). {entry.what}"
+    yield f"\n**{entry.title}**. {entry.paper},"
+    yield f"arXiv [{entry.arxiv}](https://arxiv.org/abs/{entry.arxiv}). {entry.what}"
     yield f"\nStatus: {status(entry, results)}."
     needs = entry.needs
     yield f"\n- hardware: {needs.hardware}"
@@ -124,7 +118,7 @@ def _table(table: Table, results: Results) -> Iterator[str]:
     heads = ("", *(f"{column.name} ({column.unit})" for column in table.columns))
     rows: list[tuple[str, ...]] = []
     for row in table.rows:
-        rows.append((f"{row.name}, published", *map(str, row.values)))
+        rows.append((f"{row.name}, published", *map(printed, row.values)))
         rows.append((f"{row.name}, ours", *_ours(table, row, results)))
     rows.append(("tolerance", *(f"± {c.tolerance:g}" if c.ours else "–" for c in table.columns)))
     yield _grid(heads, rows)
@@ -146,6 +140,11 @@ def _ours(table: Table, row: Line, results: Results) -> Iterator[str]:
             yield NOT_YET
         else:
             yield shown(ours, published, column.tolerance)
+
+
+def printed(published: float | str) -> str:
+    """A published number, or that it was not found."""
+    return published if isinstance(published, str) else f"{published:g}"
 
 
 def shown(ours: Number, published: float | str, tolerance: float) -> str:

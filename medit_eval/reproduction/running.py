@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medit_eval.reproduction.entry import (
-    ENTRIES,
-    NOT_FOUND,
-    UNRECORDED,
-    Entry,
-    Run,
-    read_entry,
-)
+from medit_eval.reproduction.calls import LIMITS, Wanted, calls_of, model_of, records_of
+from medit_eval.reproduction.entry import NOT_FOUND, Entry, Run
 from medit_eval.reproduction.numbers import Cell, Number, number_of
+from medit_eval.reproduction.reading import ENTRIES, read_entry
 from medit_eval.reproduction.results import write_results
 from schemas.errors import InputError
-from schemas.plugins import hint
 from schemas.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,9 +25,6 @@ OUT = Path("reproductions")
 
 Kind = Literal["reproduction", "small shape", "deviating"]
 """What a run counts as: with a limit it is a small shape, with any other override it deviates."""
-
-LIMITS = ("limit ", "benchmark limit ")
-"""What overrides begin with that make a run small."""
 
 
 @dataclass(frozen=True)
@@ -75,37 +66,6 @@ class Reproduction:
         return f"{said}; this run is {what} ({', '.join(self.overrides)}) and no reproduction."
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a user wants otherwise than an entry says."""
-
-    model: Any
-    records: Mapping[str, str]
-    limit: int | None
-    dtype: str | None
-    editor_options: Mapping[str, Any]
-    benchmarks: Sequence[str]
-    benchmark_data: str | Path | None
-    benchmark_limit: int | None
-
-    def overrides(self, runs: Sequence[Run]) -> Iterator[str]:
-        """Each in words."""
-        if self.limit is not None and any(run.limit != self.limit for run in runs):
-            yield f"{LIMITS[0]}{self.limit}"
-        if self.benchmark_limit is not None:
-            yield f"{LIMITS[1]}{self.benchmark_limit}"
-        if self.model is not None:
-            yield f"model {getattr(self.model, 'name', self.model)}"
-        yield from (f"{name} from {path}" for name, path in self.records.items())
-        if self.dtype is not None and any(run.dtype != self.dtype for run in runs):
-            yield f"dtype {self.dtype}"
-        yield from (f"{name} = {value}" for name, value in self.editor_options.items())
-        if self.benchmarks:
-            yield f"benchmarks {', '.join(map(str, self.benchmarks))}"
-        if self.benchmark_data is not None:
-            yield f"benchmark data from {self.benchmark_data}"
-
-
 def reproduce(
     name: str,
     *,
@@ -121,6 +81,7 @@ def reproduce(
     benchmarks: Sequence[str] = (),
     benchmark_data: str | Path | None = None,
     benchmark_limit: int | None = None,
+    recogniser: str | None = None,
     write: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
@@ -145,6 +106,7 @@ def reproduce(
         benchmarks: Other benchmarks, or YAML files of the same name.
         benchmark_data: A folder with files of benchmarks.
         benchmark_limit: Items per benchmark at most.
+        recogniser: Another spaCy pipeline for entities in documents, or `form` for none.
         write: Keep our numbers in the ledger; for a run without overrides alone.
         cache: Folder of the unedited model's answers.
         progress: Shows how far it is.
@@ -156,9 +118,9 @@ def reproduce(
     """
     entry = read_entry(name, entries)
     chosen = [entry.run(run) for run in runs] or list(entry.runs)
-    wanted = _Wanted(
-        model, _records(entry, chosen, records), limit, dtype, dict(editor_options or {}),
-        tuple(benchmarks), benchmark_data, benchmark_limit,
+    wanted = Wanted(
+        model, records_of(entry, chosen, records), limit, dtype, dict(editor_options or {}),
+        tuple(benchmarks), benchmark_data, benchmark_limit, recogniser,
     )  # fmt: skip
     overrides = tuple(wanted.overrides(chosen))
     if write and overrides:
@@ -169,7 +131,7 @@ def reproduce(
     kind: Kind = "deviating" if overrides else "reproduction"
     if any(words.startswith(LIMITS) for words in overrides):
         kind = "small shape"
-    calls = _calls(entry, chosen, wanted, Path(data))
+    calls = calls_of(entry, chosen, wanted, Path(data))
     root = OUT / name if out is None else Path(out)
     reports = _reports(chosen, calls, wanted, root, device, cache, progress)
     cells = tuple(_cells(entry, reports, chosen))
@@ -182,134 +144,10 @@ def reproduce(
     return Reproduction(entry, kind, overrides, cells, root, written)
 
 
-def _records(
-    entry: Entry, runs: Sequence[Run], given: str | Path | Mapping[str, str | Path] | None
-) -> dict[str, str]:
-    """Other files of records, by the name that the entry gives them."""
-    known = list(dict.fromkeys(run.records for run in runs))
-    if given is None:
-        return {}
-    if isinstance(given, str | Path):
-        if len(known) > 1:
-            raise InputError(
-                f"the entry {entry.name!r} reads {' and '.join(known)}: say which one is replaced, "
-                f"as {known[0]}=FILE"
-            )
-        return {known[0]: str(given)}
-    for name in given:
-        if name not in known:
-            raise InputError(f"the entry {entry.name!r} reads no {name!r}; {hint(name, known)}")
-    return {name: str(path) for name, path in given.items()}
-
-
-def _calls(
-    entry: Entry, runs: Sequence[Run], wanted: _Wanted, data: Path
-) -> dict[str, dict[str, Any]]:
-    """The arguments of `score` for each run; what is missing shows before a model is loaded."""
-    from medit_eval.benchmarks.tasks import require_harness
-    from medit_eval.sources import load
-
-    seen: set[tuple[Any, ...]] = set()
-    calls: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        limit = run.limit if wanted.limit is None else wanted.limit
-        path = _file(data, run.records, run.records_format, wanted.records.get(run.records))
-        images = None if run.images is None else _folder(data, run.images)
-        references = None
-        if run.references is not None:
-            references = _file(data, run.references, "texts to compare with", None)
-        key = (path, run.records_format, images, limit)
-        if key not in seen:
-            seen.add(key)
-            found = load(path, records_format=run.records_format, images=images, limit=limit)
-            if run.limit is not None and wanted.limit is None and len(found) < run.limit:
-                raise InputError(
-                    f"holds {len(found):,} records, and the entry {entry.name!r} takes the first "
-                    f"{run.limit:,}; fewer are a small shape, --limit",
-                    file=path,
-                )
-            if run.records not in wanted.records:
-                _same_file(path, run)
-        benchmarks = list(wanted.benchmarks or run.benchmarks) if run.benchmarks else []
-        if benchmarks:
-            require_harness()
-        calls[run.name] = {
-            "records": str(path),
-            "records_format": run.records_format,
-            "images": images,
-            "references": references,
-            "limit": limit,
-            "protocol": run.protocol,
-            "batch_size": run.batch_size,
-            "checkpoints": run.checkpoints,
-            "metrics": list(run.metrics) or None,
-            "benchmarks": benchmarks,
-            "benchmark_data": wanted.benchmark_data if benchmarks else None,
-            "benchmark_limit": wanted.benchmark_limit if benchmarks else None,
-            "recogniser": run.recogniser,
-            "max_new_tokens": run.max_new_tokens,
-            "seed": run.seed,
-            "editor_options": _options(entry, run, wanted.editor_options) or None,
-        }
-    _require_known(runs, wanted.editor_options)
-    return calls
-
-
-def _file(data: Path, name: str, what: str, other: str | None) -> Path:
-    path = data / name if other is None else Path(other)
-    if path.exists():
-        return path
-    if other is not None:
-        raise InputError("does not exist", file=path)
-    raise InputError(
-        f"is not there ({what}): put {name} into the folder that --data names"
-        + (", or name another file with --records" if what != "texts to compare with" else ""),
-        file=path,
-    )
-
-
-def _folder(data: Path, name: str) -> Path:
-    path = data / name
-    if not path.is_dir():
-        raise InputError(
-            f"is not there (pictures): put {name} into the folder that --data names", file=path
-        )
-    return path
-
-
-def _same_file(path: Path, run: Run) -> None:
-    from schemas.layout import sha256_of
-
-    if run.records_digest != UNRECORDED and path.is_file():
-        found = sha256_of(path)
-        if found != run.records_digest:
-            raise InputError(
-                f"is another file than the entry's: its SHA-256 is {found}, not "
-                f"{run.records_digest}; name it with --records to run it all the same",
-                file=path,
-            )
-
-
-def _options(entry: Entry, run: Run, given: Mapping[str, Any]) -> dict[str, Any]:
-    from editors.registry import option_names
-
-    known = option_names(run.editor)
-    return {**entry.options_of(run), **{n: value for n, value in given.items() if n in known}}
-
-
-def _require_known(runs: Sequence[Run], given: Mapping[str, Any]) -> None:
-    from editors.registry import option_names
-
-    known = sorted({option for run in runs for option in option_names(run.editor)})
-    for name in given:
-        if name not in known:
-            raise InputError(f"no editor of these runs has an option {name!r}; {hint(name, known)}")
-
-
 def _reports(
     runs: Sequence[Run],
     calls: Mapping[str, dict[str, Any]],
-    wanted: _Wanted,
+    wanted: Wanted,
     root: Path,
     device: str | None,
     cache: str | Path | None,
@@ -323,7 +161,7 @@ def _reports(
         kind = (run.model if wanted.model is None else "given", run.prompt_format, run.dtype)
         if loaded is None or loaded[0] != kind:
             loaded = None  # one model at a time
-            loaded = kind, _model(run, wanted, device)
+            loaded = kind, model_of(run, wanted, device)
         reports[run.name] = score(
             run.editor,
             loaded[1],
@@ -333,31 +171,6 @@ def _reports(
             **calls[run.name],
         )
     return reports
-
-
-def _model(run: Run, wanted: _Wanted, device: str | None) -> LM:
-    """The weights of a run.
-
-    Raises:
-        InputError: If they are not there.
-    """
-    from medit_eval.models import resolve
-
-    try:
-        return resolve(
-            run.model if wanted.model is None else wanted.model,
-            prompt_format=run.prompt_format,
-            device=device,
-            dtype=wanted.dtype or run.dtype,
-        )
-    except InputError as error:
-        if wanted.model is not None:
-            raise
-        raise InputError(
-            f"the run {run.name!r} needs the weights of {run.model}, which cannot be loaded: put "
-            "them into the cache of Hugging Face, or name another model with --model "
-            f"({error.reason[:200]})"
-        ) from None
 
 
 def _cells(entry: Entry, reports: Mapping[str, Report], chosen: Sequence[Run]) -> Iterator[Cell]:

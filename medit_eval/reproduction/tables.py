@@ -40,11 +40,11 @@ def read_into(kind: type[Kind], table: Any, file: str, field: str = "") -> Kind:
                 file=file,
                 field=_join(field, name),
             )
-    made = {}
+    made, absent = {}, dataclasses.MISSING
     for name, declared in fields.items():
         if name in table:
             made[name] = _value(types_of[name], table[name], file, _join(field, name))
-        elif declared.default is dataclasses.MISSING:
+        elif declared.default is absent and declared.default_factory is absent:
             raise InputError("is missing", file=file, field=_join(field, name))
     try:
         return kind(**made)
