@@ -5,7 +5,8 @@ which `write_questions` writes the questions down; `rescore` makes the report of
 its files; both give a `Report`. `study` scores several editors on several orders of edits,
 `compare_runs` compares runs with each other, `report_pages` makes pages and figures of them, `card`
 one page that says what was run, what came of it, and what it cannot say. `tune` searches
-hyperparameters on records set aside. `edit` gives an edited model, whose `save` writes a folder
+hyperparameters on records set aside, `reproduce` runs what a paper ran and puts the numbers side by
+side. `edit` gives an edited model, whose `save` writes a folder
 that `load` reads and `publish` puts on the Hub.
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from medit_eval.pages import report_pages
     from medit_eval.publishing import publish
     from medit_eval.report import Report
+    from medit_eval.reproduction.running import Reproduction, reproduce
     from medit_eval.rescoring import rescore
     from medit_eval.restoring import load
     from medit_eval.scoring import score
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Card",
     "Report",
+    "Reproduction",
     "Study",
     "Tuned",
     "card",
@@ -39,6 +42,7 @@ __all__ = [
     "load",
     "publish",
     "report_pages",
+    "reproduce",
     "rescore",
     "score",
     "study",
@@ -49,6 +53,7 @@ __all__ = [
 _HOME = {
     "Card": "cards",
     "Report": "report",
+    "Reproduction": "reproduction.running",
     "Study": "studies",
     "Tuned": "tuning",
     "card": "cards",
@@ -57,6 +62,7 @@ _HOME = {
     "load": "restoring",
     "publish": "publishing",
     "report_pages": "pages",
+    "reproduce": "reproduction.running",
     "rescore": "rescoring",
     "score": "scoring",
     "study": "studies",

@@ -1,4 +1,4 @@
-"""The command line: `python -m medit_eval score | rescore | report | compare | card | ...`."""
+"""The command line: `python -m medit_eval score | rescore | report | reproduce | ...`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from medit_eval.options import (
     StudySettings,
     setting_of,
 )
+from medit_eval.reproduction import command as reproduction
 from schemas.cli import option, run
 from schemas.errors import InputError
 
@@ -388,6 +389,7 @@ def _judge(model: str | None, base_url: str | None) -> Judge | None:
 app.command()(commands.report)
 app.command()(commands.compare)
 app.command()(commands.card)
+app.command()(reproduction.reproduce)
 app.command()(edit_commands.edit)
 app.command()(edit_commands.ask)
 app.command()(edit_commands.publish)

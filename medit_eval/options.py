@@ -99,5 +99,9 @@ def setting_of(text: str) -> tuple[str, Any]:
         parsed = json.loads(value)
     except json.JSONDecodeError:
         parsed = value
-    # Hyperparameters are frozen: a list of layers is a tuple.
-    return name.strip().replace("-", "_"), tuple(parsed) if isinstance(parsed, list) else parsed
+    return name.strip().replace("-", "_"), setting_value(parsed)
+
+
+def setting_value(value: Any) -> Any:
+    """A hyperparameter as editors take it: they are frozen, so a list of layers is a tuple."""
+    return tuple(value) if isinstance(value, list) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,11 @@ from medit_eval.curves import curves
 from medit_eval.protocols import draw
 from schemas.errors import InputError
 from schemas.records import EditRecord
+from tests.medit_eval.benchmarks.yaml_tasks import write_task
 from tests.medit_eval.support import Oracle, Remembering, person
 from tests.tiny_models import tiny
 
 COUNT = 6
-
-YAML = """
-task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: question
-doc_to_choice: choices
-doc_to_target: gold
-metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
-metadata: {{version: 1}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +52,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             for n in range(10)
         ],
     }
-    paths = []
-    for name, items in rows.items():
-        data = root / f"{name}.json"
-        data.write_text(json.dumps(items))
-        (root / f"{name}.yaml").write_text(YAML.format(name=name, data=data))
-        paths.append(str(root / f"{name}.yaml"))
-    return paths
+    return [write_task(root, name, items) for name, items in rows.items()]
 
 
 def run(editor: Any, lm: LM, records: Any, tmp_path: Path, **options: Any) -> Report:
