@@ -135,7 +135,7 @@ class LM(Answering):
         """Load a model from a folder or the Hub; only safetensors, and never code of the model's.
 
         Args:
-            source: Folder or Hub id.
+            source: Folder or Hub id, with a commit, tag or branch after an `@` if one is meant.
             device: Where to put it; the first accelerator by default, else the processor.
             dtype: `auto` for that of the files, else `float32`, `bfloat16` or `float16`.
             device_map: How to spread it over several devices, as in transformers.
@@ -149,19 +149,17 @@ class LM(Answering):
         import transformers as hf
 
         source = str(source)
+        place, revision = _pinned(source)
+        known: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
         try:
-            config = hf.AutoConfig.from_pretrained(source, trust_remote_code=False)
+            config = hf.AutoConfig.from_pretrained(place, **known)
             sees = getattr(config, "vision_config", None) is not None
             kind = hf.AutoModelForImageTextToText if sees else hf.AutoModelForCausalLM
             reader = hf.AutoProcessor if sees else hf.AutoTokenizer
             model: Any = kind.from_pretrained(
-                source,
-                dtype=dtype,
-                device_map=device_map,
-                use_safetensors=True,
-                trust_remote_code=False,
+                place, dtype=dtype, device_map=device_map, use_safetensors=True, **known
             )
-            processor = reader.from_pretrained(source, trust_remote_code=False)
+            processor = reader.from_pretrained(place, **known)
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"the model {source!r} cannot be loaded: {reason}") from None
@@ -311,7 +309,7 @@ class LM(Answering):
         return self.in_batches(
             list(queries),
             lambda chosen: self._generate(chosen, max_new_tokens, tuple(stop)),
-            size=lambda query: (query.image is not None, self.prompt_tokens(query)),
+            size=self.length_key,
         )
 
     @torch.no_grad()
@@ -358,7 +356,7 @@ class LM(Answering):
         return self.in_batches(
             asked,
             run,
-            size=lambda item: (item[0].image is not None, self.prompt_tokens(item[0])),
+            size=lambda item: self.length_key(item[0]),
         )
 
     def encode(self, queries: Sequence[Query], answers: Sequence[str] = ()) -> Batch:
@@ -371,6 +369,10 @@ class LM(Answering):
     def prompt_tokens(self, query: Query) -> int:
         """Tokens of a query's text, a picture counted as its placeholder."""
         return len(self.encoder.token_ids(query))
+
+    def length_key(self, query: Query) -> tuple[bool, int]:
+        """What queries are batched by: with or without picture, then length; see `in_batches`."""
+        return query.image is not None, self.prompt_tokens(query)
 
     def require_fit(self, query: Query, more: int) -> None:
         """See to it that a query and `more` tokens fit into the model's context.
@@ -536,6 +538,14 @@ def _has_sectioned_positions(config: Any) -> bool:
     """Whether positions are not one number per token but one per axis of a picture."""
     parameters = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
     return bool(parameters) and "mrope_section" in parameters
+
+
+def _pinned(source: str) -> tuple[str, str | None]:
+    """A folder or Hub id, and the revision named after it; an id itself has no `@`."""
+    place, at, revision = source.rpartition("@")
+    if not at or not place or not revision or Path(source).exists():
+        return source, None
+    return place, revision
 
 
 def _best_device() -> str:

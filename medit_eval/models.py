@@ -31,7 +31,8 @@ def resolve(
     """The model that a user means.
 
     Args:
-        model: A folder, a Hub id, `testbed/lm` or `testbed/vlm`, an `LM`, or a `PreTrainedModel`.
+        model: A folder, a Hub id (`ID@REVISION` for one revision of it), `testbed/lm` or
+            `testbed/vlm`, an `LM`, or a `PreTrainedModel`.
         processor: The tokenizer or processor of a `PreTrainedModel`.
         prompt_format: How prompts are put to it; `plain` by default, or an `LM`'s own.
         device: Where a model that is loaded goes.

@@ -200,7 +200,7 @@ def model_of(run: Run, wanted: Wanted, device: str | None) -> LM:
 
     try:
         return resolve(
-            run.model if wanted.model is None else wanted.model,
+            run.pinned if wanted.model is None else wanted.model,
             prompt_format=run.prompt_format,
             device=device,
             dtype=wanted.dtype or run.dtype,
@@ -209,7 +209,7 @@ def model_of(run: Run, wanted: Wanted, device: str | None) -> LM:
         if wanted.model is not None:
             raise
         raise InputError(
-            f"the run {run.name!r} needs the weights of {run.model}, which cannot be loaded: put "
+            f"the run {run.name!r} needs the weights of {run.pinned}, which cannot be loaded: put "
             "them into the cache of Hugging Face, or name another model with --model "
             f"({error.reason[:200]})"
         ) from None

@@ -153,7 +153,7 @@ class Run:
         records: The file or folder of records, below the folder of data.
         records_format: Its format.
         protocol: In which order records are edited.
-        revision: The model's revision.
+        revision: The model's commit, tag or branch on the Hub, which is the one loaded.
         records_digest: SHA-256 of the file of records.
         images: The folder of their pictures, below the folder of data.
         references: The file of texts for the consistency metric, below the folder of data.
@@ -197,6 +197,11 @@ class Run:
             value = getattr(self, name)
             if value is not None and (Path(value).is_absolute() or ".." in Path(value).parts):
                 raise InputError("leaves the folder of data", field=name)
+
+    @property
+    def pinned(self) -> str:
+        """The model as it is loaded: with its revision, where the entry records one."""
+        return self.model if self.revision == UNRECORDED else f"{self.model}@{self.revision}"
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,8 @@ def _reports(
 
     reports: dict[str, Report] = {}
     loaded: tuple[Any, LM] | None = None
-    for run in sorted(runs, key=lambda run: (run.model, run.prompt_format, run.dtype)):
-        kind = (run.model if wanted.model is None else "given", run.prompt_format, run.dtype)
+    for run in sorted(runs, key=lambda run: (run.pinned, run.prompt_format, run.dtype)):
+        kind = (run.pinned if wanted.model is None else "given", run.prompt_format, run.dtype)
         if loaded is None or loaded[0] != kind:
             loaded = None  # one model at a time
             loaded = kind, model_of(run, wanted, device)

@@ -209,6 +209,39 @@ def test_a_saved_model_loads_and_answers_alike(family: str, tmp_path: Path) -> N
     assert again.sees == lm.sees
 
 
+def test_the_revision_after_an_at_sign_is_the_one_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache of the Hub's with two revisions of a model."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    repository = tmp_path / "models--someone--small"
+    models = {"main": tiny("gpt2"), "v2": tiny("gpt2", seed=1)}
+    for i, (name, lm) in enumerate(models.items()):
+        commit = str(i) * 40
+        (repository / "refs").mkdir(parents=True, exist_ok=True)
+        (repository / "refs" / name).write_text(commit)
+        lm.model.save_pretrained(repository / "snapshots" / commit)
+        lm.tokenizer.save_pretrained(repository / "snapshots" / commit)
+    assert models["main"].digest() != models["v2"].digest()
+    for source, name in (
+        ("someone/small", "main"),
+        ("someone/small@v2", "v2"),
+        (f"someone/small@{'1' * 40}", "v2"),
+    ):
+        found = LM.load(source, device="cpu")
+        assert (found.digest(), found.name) == (models[name].digest(), source)
+    with pytest.raises(InputError, match="'someone/small@gone' cannot be loaded"):
+        LM.load("someone/small@gone")
+
+
+def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    lm, folder = tiny("gpt2"), tmp_path / "model@home"
+    lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    assert LM.load(folder, device="cpu").digest() == lm.digest()
+
+
 def test_pickles_and_missing_models_are_refused(tmp_path: Path) -> None:
     lm = tiny("gpt2")
     lm.model.config.save_pretrained(tmp_path)
