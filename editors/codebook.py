@@ -309,7 +309,7 @@ class CodebookModel(EditedModel):
                 self.lm.in_batches(
                     list(zip(queries, targets, strict=True)),
                     run,
-                    size=lambda pair: (pair[0].image is not None, self.lm.prompt_tokens(pair[0])),
+                    size=lambda pair: self.lm.length_key(pair[0]),
                 )
             )
 
@@ -324,8 +324,7 @@ class CodebookModel(EditedModel):
             return list(by_rows(trace.outputs["y"], len(chosen))[:, batch.prompt_end - 1].float())
 
         with self.unrouted():
-            size = lambda query: (query.image is not None, self.lm.prompt_tokens(query))  # noqa: E731
-            return torch.stack(self.lm.in_batches(list(queries), run, size=size))
+            return torch.stack(self.lm.in_batches(list(queries), run, size=self.lm.length_key))
 
     @contextmanager
     def unrouted(self) -> Iterator[None]:

@@ -339,7 +339,7 @@ def train(
     parts = lm.in_batches(
         list(range(len(examples))),
         run,
-        size=lambda i: (examples[i][0].image is not None, lm.prompt_tokens(examples[i][0])),
+        size=lambda i: lm.length_key(examples[i][0]),
     )
     return joined(parts)
 

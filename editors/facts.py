@@ -113,6 +113,7 @@ class Shelf:
         self._sight = sight
         self._k = k
         self._known: dict[Query, list[Candidate]] = {}
+        self._best: dict[Query, Candidate] = {}
 
     def nearest(self, queries: Sequence[Query]) -> list[list[Candidate]]:
         """The nearest facts of each query: those with a picture like its own first.
@@ -135,12 +136,13 @@ class Shelf:
 
         Of equal ones it is the latest. There has to be a fact.
         """
-        scores, alike, _ = self._compared(queries)
-        found = []
-        for row, same in zip(scores, alike, strict=True):
-            i = np.lexsort((-np.arange(len(row)), -row, ~same))[0]
-            found.append(Candidate(self.facts[i], float(row[i]), bool(same[i])))
-        return found
+        new = [query for query in dict.fromkeys(queries) if query not in self._best]
+        if new:
+            scores, alike, _ = self._compared(new)
+            for query, row, same in zip(new, scores, alike, strict=True):
+                i = np.lexsort((-np.arange(len(row)), -row, ~same))[0]
+                self._best[query] = Candidate(self.facts[i], float(row[i]), bool(same[i]))
+        return [self._best[query] for query in queries]
 
     @cached_property
     def subjects(self) -> dict[str, int]:

@@ -183,14 +183,7 @@ class FT:
     @property
     def schedule(self) -> Schedule:
         """How the weight is trained."""
-        return Schedule(
-            order=self.order,
-            learning_rate=self.learning_rate,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            reached=self.reached,
-            seed=self.seed,
-        )
+        return Schedule.of(self)
 
 
 class FTModel(EditedModel):

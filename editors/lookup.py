@@ -134,17 +134,12 @@ def read(
         seen = {name: at(per_token(states, batch), column) for name, states in found.items()}
         return [{name: rows[i] for name, rows in seen.items()} for i in range(len(chosen))]
 
-    found = lm.in_batches(places, run, size=lambda where: batch_key(lm, where))
+    found = lm.in_batches(places, run, size=lambda where: lm.length_key(where.query))
     stacked = {name: torch.stack([row[name] for row in found]) for name in found[0]}
     return Readings(
         {layer: stacked[f"key {layer}"] for layer in keys},
         {layer: stacked[f"hidden {layer}"] for layer in hidden},
     )
-
-
-def batch_key(lm: LM, where: Place) -> tuple[bool, int]:
-    """What places are batched by: with or without picture, then length."""
-    return where.query.image is not None, lm.prompt_tokens(where.query)
 
 
 def per_token(states: Tensor, batch: Batch) -> Tensor:

@@ -179,14 +179,7 @@ class LoRA:
     @property
     def schedule(self) -> Schedule:
         """How the adapter is trained."""
-        return Schedule(
-            order=self.order,
-            learning_rate=self.learning_rate,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            reached=self.reached,
-            seed=self.seed,
-        )
+        return Schedule.of(self)
 
 
 @dataclass(frozen=True)

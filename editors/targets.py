@@ -19,7 +19,7 @@ from torch.nn import functional
 from editors.anatomy import dtype_of
 from editors.base import EditError
 from editors.lm import LM
-from editors.lookup import LookupRule, Place, at, batch_key, columns, divergence_place, place, read
+from editors.lookup import LookupRule, Place, at, columns, divergence_place, place, read
 from editors.tail import Tail
 from schemas.errors import InputError
 from schemas.records import EditRequest
@@ -125,7 +125,7 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
     found = lm.in_batches(
         aims,
         lambda chosen: _descend(lm, chosen, descent),
-        size=lambda aim: batch_key(lm, aim.places[-1]),
+        size=lambda aim: lm.length_key(aim.places[-1].query),
         rows=len(aims[0].places) + 1,
     )
     values = Values(torch.stack([h for h, _ in found]), torch.stack([d for _, d in found]))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
@@ -52,6 +52,11 @@ class Schedule:
         require_one_of("order", self.order, get_args(Order))
         if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
             raise InputError("steps, batch_size and learning_rate must be positive")
+
+    @classmethod
+    def of(cls, editor: Any) -> Self:
+        """The schedule among an editor's hyperparameters, which have the same names."""
+        return cls(**{field.name: getattr(editor, field.name) for field in fields(cls)})
 
 
 def descend(

@@ -16,7 +16,7 @@ from editors.registry import option_names
 from medit_eval.models import TESTBED
 from medit_eval.sources import load
 from schemas.errors import InputError
-from schemas.records import EditRecord
+from schemas.records import EditRecord, EditRequest
 
 OPTION = "corpus"
 """What editors call the option."""
@@ -45,7 +45,7 @@ def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[
 
 
 def with_lessons(
-    editor: str, lm: LM, options: Mapping[str, Any] | None, evaluated: Iterable[EditRecord]
+    editor: str, lm: LM, options: Mapping[str, Any] | None, evaluated: Iterable[EditRequest]
 ) -> dict[str, Any]:
     """An editor's options, with the lessons of records where they are named, or meant.
 
@@ -56,10 +56,10 @@ def with_lessons(
         editor: The editor's name.
         lm: The model.
         options: Its options.
-        evaluated: The records that the editor is evaluated on, which must not be among them.
+        evaluated: The requests that the editor is given, which must not be among them.
 
     Raises:
-        InputError: If the lessons hold a record that is evaluated.
+        InputError: If a lesson asks what one of those requests asks.
     """
     chosen = dict(options or {})
     if LESSONS not in option_names(editor):
@@ -73,12 +73,12 @@ def with_lessons(
         records = testbed.people_records(group="tuning")
     else:
         records = load(named)
-    asked = {request.prompt for record in evaluated for request in record.requests}
+    asked = {request.prompt for request in evaluated}
     for record in records:
         for request in record.requests:
             if request.prompt in asked and request.image is None:
                 raise InputError(
-                    f"the lesson asks {request.prompt!r}, as an evaluated record does",
+                    f"the lesson asks {request.prompt!r}, as an edit does",
                     file=str(named),
                     row=record.id,
                 )

@@ -56,7 +56,7 @@ def edit(
         InputError: If there are no requests, an argument cannot be used, or an edit cannot be made.
     """
     from editors.registry import make
-    from medit_eval.corpora import with_corpus
+    from medit_eval.corpora import with_corpus, with_lessons
     from medit_eval.models import resolve
 
     wanted = [
@@ -81,7 +81,8 @@ def edit(
     )
     method = editor
     if isinstance(method, str):
-        method = make(method, lm, with_corpus(method, lm, editor_options))
+        options = with_lessons(method, lm, with_corpus(method, lm, editor_options), wanted)
+        method = make(method, lm, options)
     size = batch_size or len(wanted)
     edited = method.apply(lm).__enter__()
     try:

@@ -214,7 +214,8 @@ def score(
     method = editor
     if isinstance(method, str):
         options = {name: value for name, (value, _) in given.items()}
-        options = with_lessons(method, lm, with_corpus(method, lm, options), found)
+        asked = [request for record in found for request in record.requests]
+        options = with_lessons(method, lm, with_corpus(method, lm, options), asked)
         method = make(method, lm, options)
     if memory_sizes:
         _require_routing(method, lm)
