@@ -31,7 +31,7 @@ def take(command: Sequence[str]) -> Taken:
     """Run a command to its end; one that fails ends this process with its errors."""
     start, before = time.perf_counter(), _cpu()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = _Peak(process.pid)
+    peak = Peak(process.pid)
     _, errors = process.communicate()
     seconds = time.perf_counter() - start
     if process.returncode:
@@ -44,8 +44,8 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-class _Peak:
-    """Watches the resident memory of a process and its children."""
+class Peak:
+    """Watches the resident memory of a process and its children until it is stopped."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)

@@ -101,6 +101,7 @@ def test_a_run_that_breaks_does_not_end_the_others(
     assert "none" in result.output  # what is complete is shown
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_numbers(inputs: Inputs, tmp_path: Path) -> None:
     alone = study(["none", "scr"], *inputs, tmp_path / "a", orders=2, options=options(tmp_path))
     apart = study(

@@ -59,6 +59,7 @@ def test_the_text_model_is_that_of_the_recipe_in_the_package() -> None:
     assert report["digest"] == text_recipe().digest()
 
 
+@pytest.mark.slow
 def test_the_text_model_knows_facts_in_wordings_it_never_saw(lm: LM, world: World) -> None:
     exam = quality.examination(world, per_kind=60, seed=1)
     found = quality.accuracy(lm, exam)
