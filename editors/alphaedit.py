@@ -19,7 +19,7 @@ from typing import Any, Literal, Self, Unpack, cast, get_args
 from editors.lm import LM
 from editors.locate import Aiming, LocatedModel, LocateThenEdit, Settings, new_values
 from editors.moments import Moment
-from editors.solve import THRESHOLD_RULES, NullSpace, ThresholdRule
+from editors.solve import THRESHOLD_RULES, NullSpace, Past, ThresholdRule
 from schemas.errors import InputError
 
 Constants = Literal["released", "paper"]
@@ -114,10 +114,13 @@ class AlphaEditedModel(LocatedModel):
         It is that of all keys remembered, so empty before the first edit and without `remember`.
         Near 0, the projection leaves an edit nothing to be written with.
         """
-        spaces = cast(dict[int, NullSpace], self.precisions)
-        return {layer: spaces[layer].share(past) for layer, past in self.past().items()}
+        return self._shares(self.past())
 
-    def diagnostics(self) -> dict[str, float]:
+    def told(self, past: Mapping[int, Past]) -> dict[str, float]:
         """`null_space_share` by layer."""
-        shares = self.null_space_share.items()
+        shares = self._shares(past).items()
         return {f"null-space share of key energy, layer {layer}": share for layer, share in shares}
+
+    def _shares(self, past: Mapping[int, Past]) -> dict[int, float]:
+        spaces = cast(dict[int, NullSpace], self.precisions)
+        return {layer: spaces[layer].share(known) for layer, known in past.items()}

@@ -287,6 +287,25 @@ class BalancEditModel(CodebookModel):
         if book is not None:
             kept = [i for i, e in enumerate(book.entries) if e.question not in replaced]
             book = book.keeping(kept)
+        fresh = self._trained(queries, answers, entries, keys, book)
+        self.state = fresh if book is None else book.with_more(fresh)
+
+    def alone(self, requests: Sequence[EditRequest]) -> Codebook:
+        """An entry for each request, as it would be in an empty codebook."""
+        queries = [Query(request.prompt, request.image) for request in requests]
+        answers = [request.target_new for request in requests]
+        keys = self.keys(queries, answers)
+        return self._trained(queries, answers, self._entries(requests, keys), keys, None)
+
+    def _trained(
+        self,
+        queries: Sequence[Query],
+        answers: Sequence[str],
+        entries: Sequence[Entry],
+        keys: Tensor,
+        book: Codebook | None,
+    ) -> Codebook:
+        """Entries with copies that were trained beside a codebook."""
         with self.unrouted():
             copies = train(
                 self.lm,
@@ -296,8 +315,7 @@ class BalancEditModel(CodebookModel):
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
             )
-        fresh = Codebook(tuple(entries), keys, copies)
-        self.state = fresh if book is None else book.with_more(fresh)
+        return Codebook(tuple(entries), keys, copies)
 
     def _entries(self, requests: Sequence[EditRequest], keys: Tensor) -> list[Entry]:
         """Entries with radii from the requests' samples."""

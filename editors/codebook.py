@@ -8,7 +8,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Literal, Self
 
 import torch
@@ -16,14 +17,15 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from editors.anatomy import fan_in, fan_out
-from editors.base import EditedModel
+from editors.base import EditedModel, Groups, Told
 from editors.batch import Batch
-from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, by_rows, joined
+from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, joined
 from editors.lm import LM
 from editors.prompts import PromptFormat, Query
 from editors.routing import Forced, Route, require_mode
-from editors.trace import traced
+from editors.trace import by_rows, traced
 from schemas.errors import InputError
+from schemas.records import EditRequest
 
 Key = Literal["prompt", "reference", "last"]
 """What a key is the mean of. `prompt`: the layer's inputs on the prompt's tokens, those of a
@@ -162,6 +164,9 @@ def find_layer(lm: LM, layer: int | str | None) -> nn.Module:
 _KEPT_BYTES = 2**28
 """Bytes of questions' keys that are kept, about."""
 
+_BRANCH_BYTES = 2**30
+"""Bytes of copies that branches may have together."""
+
 
 class CodebookModel(EditedModel):
     """A model with a codebook at one layer; methods fill the codebook in `_edit`.
@@ -196,6 +201,7 @@ class CodebookModel(EditedModel):
         self._rank = rank
         self._forced: Forced | None = None
         self._decided: _Decision | None = None
+        self._own: dict[int, int] | None = None  # the one entry of each branch
         self._kept: dict[tuple[PromptFormat, Query], Tensor] = {}
         self.hook(layer, self._answer, shared=key != "reference")
 
@@ -206,9 +212,12 @@ class CodebookModel(EditedModel):
         book = self.state
         if book is None or not queries:
             return [Route(None)] * len(queries)
-        distance, index = book.nearest(self._known(queries), self._measure)
+        distance, index = self._nearest(book, self._known(queries), queries)
         routes = []
         for d, i in zip(distance.tolist(), index.tolist(), strict=True):
+            if i < 0:
+                routes.append(Route(None))
+                continue
             entry = book.entries[i]
             fires = d <= entry.radius
             routes.append(
@@ -219,6 +228,7 @@ class CodebookModel(EditedModel):
     def _known(self, queries: Sequence[Query]) -> Tensor:
         """The keys of questions, kept from call to call: no entry changes what the layer reads."""
         form = self.lm.renderer.format
+        queries = [replace(query, branch=None) for query in queries]
         new = [q for q in dict.fromkeys(queries) if (form, q) not in self._kept]
         if sum(key.nbytes for key in self._kept.values()) > _KEPT_BYTES:
             self._kept.clear()
@@ -242,9 +252,12 @@ class CodebookModel(EditedModel):
 
     def memory(self) -> Memory:
         """What the codebook takes, and what it would take with either kind of copy."""
-        book, width = self.state, self.layer.get_parameter("weight").element_size()
+        return self._memory(self.state)
+
+    def _memory(self, book: Codebook | None) -> Memory:
         if book is None:
             return Memory(0, 0, 0, 0, 0)
+        width = self.layer.get_parameter("weight").element_size()
         count, sizes = len(book.entries), (fan_in(self.layer), fan_out(self.layer))
         bias = sizes[1] if getattr(self.layer, "bias", None) is not None else 0
         return Memory(
@@ -257,7 +270,10 @@ class CodebookModel(EditedModel):
 
     def diagnostics(self) -> dict[str, float]:
         """Means over the entries, and what they take."""
-        entries = self.distances()
+        return self._told(self.state)
+
+    def _told(self, book: Codebook | None) -> dict[str, float]:
+        entries = () if book is None else book.entries
         told = {
             "distance to the positive sample": [e.positive for e in entries],
             "distance to the negative sample": [e.negative for e in entries],
@@ -268,7 +284,7 @@ class CodebookModel(EditedModel):
         }
         known = {name: [v for v in values if v is not None] for name, values in told.items()}
         means = {name: sum(found) / len(found) for name, found in known.items() if found}
-        memory = self.memory()
+        memory = self._memory(book)
         return {
             **means,
             "bytes of keys": float(memory.keys),
@@ -276,6 +292,39 @@ class CodebookModel(EditedModel):
             "bytes of whole copies": float(memory.full),
             "bytes of low-rank copies": float(memory.low_rank),
         }
+
+    # Side by side ---------------------------------------------------------------------------
+
+    def alone(self, requests: Sequence[EditRequest]) -> Codebook:
+        """An entry for each request, as it would be in an empty codebook."""
+        raise NotImplementedError
+
+    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """Those groups, from the first on, that are one request, as far as memory goes."""
+        each = self.layer.get_parameter("weight").nbytes
+        single = sum(1 for _ in takewhile(lambda group: len(group) == 1, groups))
+        return 0 if self.state is not None else min(single, max(1, _BRANCH_BYTES // each))
+
+    @contextmanager
+    def _branched(self, groups: Groups) -> Iterator[Told]:
+        """One codebook for all branches, of which each sees its own entry alone."""
+        book = self.alone([request for group in groups.values() for request in group])
+        self.state, self._own = book, {number: i for i, number in enumerate(groups)}
+        try:
+            yield {number: self._told(book.keeping([i])) for number, i in self._own.items()}
+        finally:
+            self._own = None
+
+    def _nearest(
+        self, book: Codebook, keys: Tensor, queries: Sequence[Query]
+    ) -> tuple[Tensor, Tensor]:
+        """Distance and index of the nearest entry, the index -1 where a branch has none."""
+        if self._own is None:
+            return book.nearest(keys, self._measure)
+        own = (-1 if q.branch is None else self._own.get(q.branch, -1) for q in queries)
+        index = torch.tensor(list(own), device=book.keys.device)
+        distance = pairwise(keys, book.keys[index], self._measure)
+        return distance.masked_fill(index < 0, torch.inf), index
 
     # For methods ----------------------------------------------------------------------------
 
@@ -355,7 +404,7 @@ class CodebookModel(EditedModel):
         decided = self._decided
         if decided is None or not decided.holds(batch, book, self._forced):
             keys = self._keys_of(batch, x).to(book.keys.device)
-            distance, index = book.nearest(keys, self._measure)
+            distance, index = self._nearest(book, keys, batch.queries)
             if self._forced is None:
                 index = index.where(distance <= book.radii()[index], -1)
             decided = _Decision(weakref.ref(batch), book, self._forced, index)

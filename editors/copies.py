@@ -19,7 +19,7 @@ from editors.batch import Batch
 from editors.lm import LM
 from editors.prompts import Query
 from editors.rerun import rerunning
-from editors.trace import traced
+from editors.trace import by_rows, traced
 from editors.training import answer_losses
 
 Value = Literal["full", "low_rank"]
@@ -280,11 +280,6 @@ def multiplied(x: Tensor, weight: Tensor, which: Tensor) -> Tensor:
         y = stacked.flatten(1, 2) @ matrices.mT
         result = result.index_put((rows,), y.unflatten(1, (deepest, x.shape[1]))[place])
     return result
-
-
-def by_rows(hidden: Tensor, rows: int) -> Tensor:
-    """Hidden states as (B, T, width); some models flatten the first two before a linear layer."""
-    return hidden.reshape(rows, -1, hidden.shape[-1])
 
 
 def train(

@@ -10,14 +10,18 @@ The last write wins: a request replaces the facts of any earlier one that asks t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from editors.base import Groups
 from editors.prompts import Query
 from editors.retrieval import Retriever, Scores
 from editors.routing import latest, question_id
@@ -25,6 +29,11 @@ from editors.sight import Picture, Sight
 from schemas.records import EditRequest
 
 Flags = npt.NDArray[np.bool_]
+
+Sentences = Callable[[EditRequest], Sequence[str]]
+"""What a request adds to a memory."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def with_facts_of(
     requests: Sequence[EditRequest],
     facts: Sequence[Fact],
     sight: Sight,
-    sentences: Callable[[EditRequest], Sequence[str]],
+    sentences: Sentences,
 ) -> tuple[Fact, ...]:
     """A memory with the facts of more requests.
 
@@ -76,15 +85,44 @@ def with_facts_of(
         sentences: What a request adds to the memory.
     """
     requests = latest(requests)
-    pictures = sight.of_requests(requests)
+    more = _facts_of(requests, sight.of_requests(requests), sentences)
+    replaced = {fact.question for fact in more}
+    return (*(fact for fact in facts if fact.question not in replaced), *more)
+
+
+def facts_apart(groups: Groups, sight: Sight, sentences: Sentences) -> dict[int, tuple[Fact, ...]]:
+    """The memory that each group of requests makes alone; see `with_facts_of`."""
+    standing = {number: latest(group) for number, group in groups.items()}
+    pictures = iter(sight.of_requests([r for group in standing.values() for r in group]))
+    return {
+        number: tuple(_facts_of(group, list(islice(pictures, len(group))), sentences))
+        for number, group in standing.items()
+    }
+
+
+def by_branch(
+    queries: Sequence[Query], search: Callable[[int | None, list[Query]], Sequence[Result]]
+) -> list[Result]:
+    """What each branch finds for its own queries, in the order of the queries."""
+    places: dict[int | None, list[int]] = defaultdict(list)
+    for place, query in enumerate(queries):
+        places[query.branch].append(place)
+    found: dict[int, Result] = {}
+    for branch, own in places.items():
+        found.update(zip(own, search(branch, [queries[i] for i in own]), strict=True))
+    return [found[place] for place in range(len(queries))]
+
+
+def _facts_of(
+    requests: Sequence[EditRequest], pictures: Sequence[Picture | None], sentences: Sentences
+) -> list[Fact]:
     more: list[Fact] = []
     for request, picture in zip(requests, pictures, strict=True):
         question = question_id(request.prompt, request.image)
         for text in sentences(request):
             subject = request.subject if request.subject and request.subject in text else None
             more.append(Fact(text, subject, request.id, question, picture))
-    replaced = {fact.question for fact in more}
-    return (*(fact for fact in facts if fact.question not in replaced), *more)
+    return more
 
 
 def statement(request: EditRequest) -> str:

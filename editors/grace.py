@@ -216,15 +216,26 @@ class GRACEModel(CodebookModel):
             waiting[entry] = i
         self._train(waiting, queries, answers)
 
+    def alone(self, requests: Sequence[EditRequest]) -> Codebook:
+        """An entry for each request, as it would be in an empty codebook."""
+        queries = [Query(request.prompt, request.image) for request in requests]
+        answers = [request.target_new for request in requests]
+        entries = tuple(self._fresh(request) for request in requests)
+        keys, start = self.keys(queries, answers), self._start(queries, requests)
+        return Codebook(entries, keys, self._trained(queries, answers, start))
+
+    def _fresh(self, request: EditRequest) -> Entry:
+        question = question_id(request.prompt, request.image)
+        return Entry(request.id, question, self.editor.radius, answer=request.target_new)
+
     def _place(self, request: EditRequest, key: Tensor, start: Copies) -> int:
         """Make or widen the entry of a request; its index."""
-        question, epsilon = question_id(request.prompt, request.image), self.editor.radius
+        fresh, epsilon = self._fresh(request), self.editor.radius
         book: Codebook | None = self.state
         if book is not None:
-            same = [i for i, e in enumerate(book.entries) if e.question == question]
+            same = [i for i, e in enumerate(book.entries) if e.question == fresh.question]
             if same:
                 return self._replace(same[0], request, start)
-        fresh = Entry(request.id, question, epsilon, answer=request.target_new)
         if book is None:
             self.state = Codebook((fresh,), key, start)
             return 0
@@ -275,17 +286,25 @@ class GRACEModel(CodebookModel):
         """Train the values of entries, each on one of the edits at hand."""
         if not waiting:
             return
-        where = torch.tensor(list(waiting))
+        where, edits = torch.tensor(list(waiting)), list(waiting.values())
+        trained = self._trained(
+            [queries[i] for i in edits],
+            [answers[i] for i in edits],
+            self._book.copies[where.to(self._book.keys.device)],
+        )
+        self._put(where, trained)
+
+    def _trained(self, queries: Sequence[Query], answers: Sequence[str], start: Copies) -> Copies:
+        """Values trained on one edit each."""
         with self.unrouted():
-            trained = train(
+            return train(
                 self.lm,
                 self.layer,
-                [(queries[i], answers[i]) for i in waiting.values()],
-                self._book.copies[where.to(self._book.keys.device)],
+                list(zip(queries, answers, strict=True)),
+                start,
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
             )
-        self._put(where, trained)
 
     def _start(self, queries: Sequence[Query], requests: Sequence[EditRequest]) -> Copies:
         """What the training of each edit's value begins with."""

@@ -30,13 +30,22 @@ labels, so that a fact stands on a line of its own before its question, as in SC
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
 
-from editors.base import EditedModel
-from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
+from editors.base import EditedModel, Groups, Told
+from editors.facts import (
+    Candidate,
+    Fact,
+    Shelf,
+    by_branch,
+    facts_apart,
+    statement,
+    with_facts_of,
+)
 from editors.lm import LM
 from editors.presets import OWN_SEARCH, Preset, listed, listed_sources
 from editors.presets import Kind as ModelKind
@@ -221,17 +230,18 @@ class IKEModel(EditedModel):
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._sight = Sight(lm.asked_in("plain"), editor.image_layer, threshold=1.0)
         self._forced: Forced | None = None
-        self._shelf: Shelf | None = None
+        self._shelves: dict[int | None, Shelf] = {}
+        self._apart: dict[int, tuple[Fact, ...]] | None = None
         self._lessons: tuple[tuple[Lesson, ...], Index] | None = None
         self._known: dict[str, tuple[str, ...]] = {}
         self.rewrite(self._behind_facts)
 
     def routing(self, queries: Sequence[Query]) -> list[Route]:
         """The request whose fact stands before each query: the nearest one."""
-        if self.state is None:
-            return [Route(None)] * len(queries)
-        found = (c for c in self._searched().best(queries))
-        return [Route(c.fact.request_id, c.fact.request_id, c.score) for c in found]
+        return [
+            Route(None) if c is None else Route(c.fact.request_id, c.fact.request_id, c.score)
+            for c in self._nearest(queries)
+        ]
 
     def force(self, mode: Forced | None) -> None:
         """Put no fact before any question ("off"), until the next call; "on" changes nothing.
@@ -254,22 +264,47 @@ class IKEModel(EditedModel):
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         known = self.state or Known((), self.editor.lessons)
-        facts = with_facts_of(
-            requests, known.facts, self._sight, lambda request: (statement(request),)
-        )
+        facts = with_facts_of(requests, known.facts, self._sight, _sentences)
         self.state = Known(facts, known.lessons)
 
-    def _searched(self) -> Shelf:
+    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """All groups."""
+        return len(groups)
+
+    @contextmanager
+    def _branched(self, groups: Groups) -> Iterator[Told]:
+        self._apart = facts_apart(groups, self._sight, _sentences)
+        self.state = Known((), self.editor.lessons)
+        try:
+            yield {}
+        finally:
+            self._apart = None
+            self._shelves.clear()
+
+    def _nearest(self, queries: Sequence[Query]) -> list[Candidate | None]:
+        """The fact for each query; None where there is none to take."""
+
+        def found(branch: int | None, own: list[Query]) -> Sequence[Candidate | None]:
+            shelf = self._shelf(branch)
+            return shelf.best(own) if shelf.facts else [None] * len(own)
+
+        return by_branch(queries, found)
+
+    def _shelf(self, branch: int | None) -> Shelf:
         facts = self.state.facts if self.state else ()
-        if self._shelf is None or self._shelf.facts is not facts:
-            self._shelf = Shelf(facts, self._retriever, self._sight, 1)
-        return self._shelf
+        if self._apart is not None and branch is not None:
+            facts = self._apart.get(branch, ())
+        if branch not in self._shelves or self._shelves[branch].facts is not facts:
+            self._shelves[branch] = Shelf(facts, self._retriever, self._sight, 1)
+        return self._shelves[branch]
 
     def _behind_facts(self, queries: Sequence[Query]) -> list[Query]:
-        if self.state is None or not queries or self._forced == "off":
+        if self._forced == "off":
             return list(queries)
-        nearest = self._searched().best(queries)
-        return [self._behind(query, found) for query, found in zip(queries, nearest, strict=True)]
+        return [
+            query if found is None else self._behind(query, found)
+            for query, found in zip(queries, self._nearest(queries), strict=True)
+        ]
 
     def _behind(self, query: Query, found: Candidate) -> Query:
         """A query behind as many demonstrations as fit, the new fact's own copy, and the fact."""
@@ -303,6 +338,10 @@ class IKEModel(EditedModel):
             for place, kind in zip(nearest, _dealt(len(nearest), draw), strict=True)
         ]
         return tuple(reversed(made))
+
+
+def _sentences(request: EditRequest) -> tuple[str, ...]:
+    return (statement(request),)
 
 
 def _dealt(count: int, draw: random.Random) -> list[Kind]:

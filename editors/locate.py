@@ -11,22 +11,25 @@ n edits, L layers, d MLP width, H hidden width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypedDict
 
+import torch
 from torch import Tensor
 
 from editors.anatomy import laid
-from editors.base import EditedModel, EditError
+from editors.base import EditedModel, EditError, Groups, Told
+from editors.branches import Branching
 from editors.contexts import sample_contexts
 from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
 from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
 from editors.moments import Moment, second_moments
 from editors.presets import Kind, Preset, preset_for, setting_sources
-from editors.solve import Past, Precision, remember, solve
+from editors.solve import Past, Precision, remember, solve, solve_apart
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
 from schemas.records import EditRequest
@@ -303,6 +306,50 @@ class LocatedModel(EditedModel):
             self._past = {i: remember(past.get(i), keys[i], precisions[i]) for i in layers}
             self.state = Memory({i: known.keys for i, known in self._past.items()})
 
+    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """All groups, unless keys of other edits are remembered."""
+        return 0 if self.state.past else len(groups)
+
+    @contextmanager
+    def _branched(self, groups: Groups) -> Iterator[Told]:
+        """As `_edit`, with each group's updates made on the activations of its branch's rows."""
+        for group in groups.values():
+            warn_of_contradictions(group)
+        requests = [request for group in groups.values() for request in group]
+        owners = torch.tensor([number for number, group in groups.items() for _ in group])
+        layers, prepared = self.editor.layers, self._prepare()
+        z = self._aiming(self, requests)
+        places = [
+            replace(where, query=replace(where.query, branch=number))
+            for request, number in zip(requests, owners.tolist(), strict=True)
+            for context in (None, *prepared.contexts)
+            for where in [place(self.lm, request, self.editor.lookup, context)]
+        ]
+        with Branching(self.lm) as branching:
+            for done, layer in enumerate(layers):
+                keys, h = self._keys(places, [layer])
+                residual = (z - h) / (len(layers) - done)
+                right = solve_apart(keys[layer], owners, prepared.precisions[layer])
+                require_finite(requests, layer, residual, right)
+                branching.write(layer, owners, residual, right)
+            past: dict[int, dict[int, Past]] = {number: {} for number in groups}
+            if self.editor.remember:
+                keys, _ = self._keys(places, layers)
+                for layer in layers:
+                    known = Past.of(keys[layer], prepared.precisions[layer])
+                    for number in groups:
+                        own = (owners == number).to(known.keys.device)
+                        past[number][layer] = Past(known.keys[:, own], known.applied[:, own])
+            yield {number: self.told(known) for number, known in past.items()}
+
+    def diagnostics(self) -> dict[str, float]:
+        """What the method tells of the keys that are remembered."""
+        return self.told(self.past())
+
+    def told(self, past: Mapping[int, Past]) -> dict[str, float]:
+        """What the method tells of remembered keys, by layer; nothing by default."""
+        return {}
+
     def past(self) -> dict[int, Past]:
         """What is remembered, by layer; worked out anew where the state was replaced."""
         for layer, keys in self.state.past.items():
@@ -335,6 +382,25 @@ class LocatedModel(EditedModel):
         anatomy = self.lm.anatomy
         name = f"{anatomy.projection_names[layer]}.weight"
         self.write(name, laid(anatomy.projections[layer], delta))
+
+
+def require_finite(requests: Sequence[EditRequest], layer: int, *rows: Tensor) -> None:
+    """See to it that what is written for each request is finite.
+
+    Args:
+        requests: n requests.
+        layer: The layer.
+        rows: Tensors of shape (n, any).
+
+    Raises:
+        EditError: If it is not, for the first such request.
+    """
+    for part in rows:
+        finite = torch.isfinite(part).all(1).tolist()
+        for request, good in zip(requests, finite, strict=True):
+            if not good:
+                reason = f"layer {layer}: the update holds numbers that are not finite"
+                raise EditError(reason, row=request.id)
 
 
 def new_values(edited: LocatedModel, requests: Sequence[EditRequest]) -> Tensor:

@@ -24,11 +24,14 @@ class Query:
         image: The picture it is about, or None.
         context: Text to read before the prompt, or None. It stands in front of the question in
             every format, so that "Question:" and the chat template go around both.
+        branch: Which of several edited models side by side is asked, or None where there is one;
+            see `EditedModel.branched`.
     """
 
     prompt: str
     image: EncodedImage | None = None
     context: str | None = None
+    branch: int | None = None
 
     @property
     def text(self) -> str:

@@ -23,8 +23,11 @@ Source: arXiv 2202.05262 and kmeng01/rome, 0874014.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Literal, Self, Unpack, get_args
 
@@ -32,13 +35,15 @@ import torch
 from torch import Tensor
 
 from editors.anatomy import oriented
-from editors.base import EditError
+from editors.base import EditError, Groups, Told
+from editors.branches import Branching
 from editors.lm import LM
 from editors.locate import (
     LocatedModel,
     LocateThenEdit,
     Settings,
     new_values,
+    require_finite,
     warn_of_contradictions,
     windows,
 )
@@ -159,31 +164,51 @@ class ROMEModel(LocatedModel):
         warn_of_contradictions(requests)
         (layer,) = self.editor.layers
         for request in requests:
+            left, right = self._updates([request], layer)
             try:
-                self.change(layer, self._update(request, layer))
+                self.change(layer, torch.outer(left[0], right[0]))
             except EditError as error:
                 raise EditError(error.reason, row=request.id) from None
 
-    def _update(self, request: EditRequest, layer: int) -> Tensor:
-        """Λ (C^-1 k)^T, shape (H, d), float64."""
+    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """Those groups, from the first on, that are one request: each edit changes the next."""
+        return sum(1 for _ in takewhile(lambda group: len(group) == 1, groups))
+
+    @contextmanager
+    def _branched(self, groups: Groups) -> Iterator[Told]:
+        (layer,) = self.editor.layers
+        requests = [request for group in groups.values() for request in group]
+        left, right = self._updates(requests, layer)
+        require_finite(requests, layer, left, right)
+        with Branching(self.lm) as branching:
+            branching.write(layer, torch.tensor(list(groups)), left, right)
+            yield {}
+
+    def _updates(self, requests: Sequence[EditRequest], layer: int) -> tuple[Tensor, Tensor]:
+        """Λ and C^-1 k of n requests, shapes (n, H) and (n, d), float64."""
+        contexts = (None, *self.contexts)
         places = [
             place(self.lm, request, self.editor.lookup, context)
-            for context in (None, *self.contexts)
+            for request in requests
+            for context in contexts
         ]
-        z = new_values(self, [request])[0]
+        z = new_values(self, requests)
         found = read(self.lm, places, keys=[layer], hidden=[layer])
-        keys = wide(found.keys[layer])
-        bare, mean = keys[0], keys.mean(0)
+        keys = wide(found.keys[layer]).unflatten(0, (-1, len(contexts)))
+        bare, mean = keys[:, 0], keys.mean(1)
         k = bare if self._key_rule == "released" else mean
-        direction = self.precisions[layer].apply(mean[:, None])[:, 0]
+        directions = self.precisions[layer].apply(mean.t()).t()
         # What the block lacks the MLP has to add: v = W k_bare + (z - h). So v - W k is that and
         # what W makes of the difference between the two keys.
         weight = wide(oriented(self.lm.anatomy.projections[layer]).detach())
-        residual = wide(z - found.hidden[layer][0]).to(weight.device) + weight @ (bare - k)
-        share = direction @ k
-        if not bool(torch.isfinite(share)) or float(share) == 0:
-            raise EditError("the key has no part in the direction of the update")
-        return torch.outer(residual / share, direction)
+        lacking = wide(z - found.hidden[layer][:: len(contexts)]).to(weight.device)
+        residual = lacking + (bare - k) @ weight.t()
+        shares = (directions * k).sum(1)
+        for request, share in zip(requests, shares.tolist(), strict=True):
+            if not math.isfinite(share) or share == 0:
+                reason = "the key has no part in the direction of the update"
+                raise EditError(reason, row=request.id)
+        return residual / shares[:, None], directions
 
 
 @dataclass(frozen=True)

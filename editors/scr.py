@@ -18,14 +18,23 @@ and the words have to bear such a fact out less far (`seen_threshold`).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
 
-from editors.base import EditedModel
+from editors.base import EditedModel, Groups, Told
 from editors.confirm import Claim, Reader, behind, choose
-from editors.facts import Candidate, Fact, Shelf, statement, with_facts_of
+from editors.facts import (
+    Candidate,
+    Fact,
+    Shelf,
+    by_branch,
+    facts_apart,
+    statement,
+    with_facts_of,
+)
 from editors.lm import LM
 from editors.prompts import Query
 from editors.retrieval import load_retriever
@@ -179,7 +188,8 @@ class SCRModel(EditedModel):
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._forced: Forced | None = None
-        self._working: _Session | None = None
+        self._sessions: dict[int | None, _Session] = {}
+        self._apart: dict[int, tuple[Fact, ...]] = {}
         self._plain = lm.asked_in("plain")
         self._reader = Reader(self._plain)
         self._sight = Sight(self._plain, editor.image_layer, editor.image_threshold)
@@ -212,6 +222,19 @@ class SCRModel(EditedModel):
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         self.state = with_facts_of(requests, self.state or (), self._sight, sentences)
 
+    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """All groups."""
+        return len(groups)
+
+    @contextmanager
+    def _branched(self, groups: Groups) -> Iterator[Told]:
+        self._apart = facts_apart(groups, self._sight, sentences)
+        try:
+            yield {}
+        finally:
+            self._apart = {}
+            self._sessions = {None: self._session(None)}
+
     # Asking ---------------------------------------------------------------------------------
 
     def _with_facts(self, queries: Sequence[Query]) -> list[Query]:
@@ -219,7 +242,7 @@ class SCRModel(EditedModel):
         if self._forced == "off":
             return list(queries)
         if self._forced == "on":
-            found = [candidates[:1] for candidates in self._session().shelf.nearest(queries)]
+            found = [candidates[:1] for candidates in self._nearest(queries)]
             facts = [nearest[0].fact if nearest else None for nearest in found]
         else:
             facts = [decision.fact for decision in self._decide(queries)]
@@ -232,25 +255,32 @@ class SCRModel(EditedModel):
     def _template(self) -> str:
         return TEMPLATES[self.editor.template]
 
-    def _session(self) -> _Session:
-        facts = self.state or ()
-        if self._working is None or self._working.shelf.facts is not facts:
-            self._working = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k))
-        return self._working
+    def _session(self, branch: int | None) -> _Session:
+        facts = self._apart.get(branch, ()) if branch is not None else self.state or ()
+        session = self._sessions.get(branch)
+        if session is None or session.shelf.facts is not facts:
+            session = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k))
+            self._sessions[branch] = session
+        return session
+
+    def _nearest(self, queries: Sequence[Query]) -> list[list[Candidate]]:
+        return by_branch(queries, lambda branch, own: self._session(branch).shelf.nearest(own))
 
     def _decide(self, queries: Sequence[Query]) -> list[_Decision]:
-        session = self._session()
-        new = [query for query in dict.fromkeys(queries) if query not in session.decisions]
+        sessions = {branch: self._session(branch) for branch in {q.branch for q in queries}}
+        known = {query: sessions[query.branch].decisions for query in queries}
+        new = [query for query in known if query not in known[query]]
         if new:
-            candidates = session.shelf.nearest(new)
+            candidates = self._nearest(new)
             ways = {
                 "generate": self._by_generation,
                 "likelihood": self._by_likelihood,
                 "none": self._by_score,
             }
             decisions = ways[self.editor.confirm](new, candidates)
-            session.decisions.update(zip(new, decisions, strict=True))
-        return [session.decisions[query] for query in queries]
+            for query, decision in zip(new, decisions, strict=True):
+                known[query][query] = decision
+        return [known[query][query] for query in queries]
 
     def _by_score(
         self, _: Sequence[Query], candidates: Sequence[Sequence[Candidate]]
@@ -295,14 +325,16 @@ class SCRModel(EditedModel):
     def _claim(self, query: Query, fact: Fact) -> Claim:
         seen = query.image is not None and fact.picture is not None
         threshold = self.editor.seen_threshold if seen else self.editor.threshold
-        return Claim(query, fact.text, self._others(fact), threshold)
+        return Claim(query, fact.text, self._others(fact, query.branch), threshold)
 
-    def _others(self, fact: Fact) -> tuple[str, ...]:
+    def _others(self, fact: Fact, branch: int | None) -> tuple[str, ...]:
         """The fact about other subjects, of the memory where it holds any; none without subject."""
         if fact.subject is None:
             return ()
         start, count = zlib.crc32(fact.text.encode()), len(STAND_INS)
-        names = [*self._session().shelf.others(fact.subject, start, count), *STAND_INS][:count]
+        names = [*self._session(branch).shelf.others(fact.subject, start, count), *STAND_INS][
+            :count
+        ]
         return tuple(fact.text.replace(fact.subject, name) for name in names)
 
 

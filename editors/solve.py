@@ -79,12 +79,51 @@ def solve(keys: Tensor, residual: Tensor, past: Past | None, precision: Precisio
     if past is not None:
         past = past.to(keys.device)
         a, s = torch.cat([a, past.keys], dim=1), torch.cat([s, past.applied], dim=1)
-    system = torch.eye(a.shape[1], dtype=a.dtype, device=a.device) + a.t() @ s
+    if not bool(torch.isfinite(residual).all()):
+        raise _unsolvable()
+    return residual @ _directions(a.t() @ s, s)[: keys.shape[1]]
+
+
+def solve_apart(keys: Tensor, owners: Tensor, precision: Precision) -> Tensor:
+    """What `solve` finds for each of several groups of keys alone, up to the residuals.
+
+    The update of a group is R D, with R (o, n) its residuals and D (n, d) its rows of what is
+    returned. Between groups the system holds zeros, so that one solve serves all.
+
+    Args:
+        keys: K of all groups, shape (d, n).
+        owners: The group of each key, shape (n,).
+        precision: M^-1.
+
+    Returns:
+        D of all groups, shape (n, d), float64. A group's rows are NaN where its keys are not
+        finite.
+
+    Raises:
+        EditError: If the system cannot be solved.
+    """
+    keys = wide(keys)
+    owners = owners.to(keys.device)
+    s = precision.apply(keys)
+    same = owners[:, None] == owners
+    sick = ~torch.isfinite(keys).all(0) | ~torch.isfinite(s).all(0)
+    sick = (same & sick).any(1)
+    gram = torch.where(same & ~sick, keys.t() @ s, 0)
+    return torch.where(sick[:, None], torch.nan, _directions(gram, s.masked_fill(sick, 0)))
+
+
+def _directions(gram: Tensor, applied: Tensor) -> Tensor:
+    """(I + A^T S)^-1 S^T, shape (n, d), from A^T S (n, n) and S = M^-1 A (d, n)."""
+    system = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) + gram
     factor, failed = torch.linalg.cholesky_ex((system + system.t()) / 2)
     # A Cholesky factor of NaN may pass for one.
-    if int(failed) or not bool(torch.isfinite(factor).all() & torch.isfinite(residual).all()):
-        raise EditError("the update cannot be solved for: keys or moments are not finite numbers")
-    return residual @ torch.cholesky_solve(s.t().contiguous(), factor)[: keys.shape[1]]
+    if int(failed) or not bool(torch.isfinite(factor).all()):
+        raise _unsolvable()
+    return torch.cholesky_solve(applied.t().contiguous(), factor)
+
+
+def _unsolvable() -> EditError:
+    return EditError("the update cannot be solved for: keys or moments are not finite numbers")
 
 
 def remember(past: Past | None, keys: Tensor, precision: Precision) -> Past:

@@ -83,6 +83,11 @@ def with_first(output: Any, hidden: Tensor) -> Any:
     return hidden if isinstance(output, Tensor) else (hidden, *output[1:])
 
 
+def by_rows(hidden: Tensor, rows: int) -> Tensor:
+    """Hidden states as (B, T, width); some models flatten the first two before a linear layer."""
+    return hidden.reshape(rows, -1, hidden.shape[-1])
+
+
 def _watch_input(trace: Trace, name: str, module: nn.Module) -> Any:
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         trace.inputs[name] = args[0] if args else kwargs["hidden_states"]
