@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,13 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 Rewrite = Callable[[Sequence[Query]], Sequence[Query]]
 """What takes the queries' place before they are encoded: as many, in the same order."""
+
+
+_BRANCHING = ("_branched", "alone")
+"""What edits branches: the method's own part of it, and that which a codebook asks it for."""
+
+_BRANCHED_TOO = ("edit", "_edit", "restore", "score", "generate", "reply", "rewritten")
+"""What cannot be changed in an edited model without its branches being changed as well."""
 
 
 class EditError(InputError):
@@ -195,7 +202,17 @@ class EditedModel(Answering):
     # Side by side ---------------------------------------------------------------------------
 
     def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
-        """How many groups, from the first on, can be edited side by side; none by default."""
+        """How many groups, from the first on, can be edited side by side.
+
+        None where the method has no branches, or a subclass changes what it does alone.
+        """
+        kinds = type(self).__mro__
+        own = next(i for i, kind in enumerate(kinds) if any(n in vars(kind) for n in _BRANCHING))
+        changed = (name in vars(kind) for kind in kinds[:own] for name in _BRANCHED_TOO)
+        return 0 if any(changed) else self._branches(groups)
+
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """What the method allows; none by default."""
         return 0
 
     @contextmanager
@@ -212,7 +229,7 @@ class EditedModel(Answering):
 
         Raises:
             RuntimeError: If there are edits in the model.
-            InputError: If the edits fail for a reason that is no single group's.
+            InputError: If the edits fail together though each group's do not.
         """
         if self.edits:
             raise RuntimeError("branches are those of a model without edits")
@@ -232,12 +249,23 @@ class EditedModel(Answering):
                     break
                 except InputError as error:
                     named = [n for n, g in left.items() if any(r.id == error.row for r in g)]
-                    if not named:
+                    found = dict.fromkeys(named, error) or self._failing(left)
+                    if not found:
                         raise
-                    for number in named:
-                        failures[number] = error
-                        del left[number]
+                    failures |= found
+                    left = {n: group for n, group in left.items() if n not in found}
             yield [Branch(failures.get(n), told.get(n, {})) for n in range(len(groups))]
+
+    def _failing(self, groups: Groups) -> dict[int, InputError]:
+        """The groups that cannot be edited though no error names them, found by trying each."""
+        found = {}
+        for number, group in groups.items():
+            try:
+                with self._branched({number: group}):
+                    pass
+            except InputError as error:
+                found[number] = error
+        return found
 
     def _branched(self, groups: Groups) -> AbstractContextManager[Told]:
         """Make the edits of branches while a context is open, and tell of them.
@@ -432,3 +460,10 @@ class _Unedited(EditedModel):
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         pass
+
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+        """All groups."""
+        return len(groups)
+
+    def _branched(self, groups: Groups) -> AbstractContextManager[Told]:
+        return nullcontext({})

@@ -299,7 +299,7 @@ class CodebookModel(EditedModel):
         """An entry for each request, as it would be in an empty codebook."""
         raise NotImplementedError
 
-    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """Those groups, from the first on, that are one request, as far as memory goes."""
         each = self.layer.get_parameter("weight").nbytes
         single = sum(1 for _ in takewhile(lambda group: len(group) == 1, groups))

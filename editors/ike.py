@@ -267,7 +267,7 @@ class IKEModel(EditedModel):
         facts = with_facts_of(requests, known.facts, self._sight, _sentences)
         self.state = Known(facts, known.lessons)
 
-    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """All groups."""
         return len(groups)
 

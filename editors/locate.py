@@ -306,7 +306,7 @@ class LocatedModel(EditedModel):
             self._past = {i: remember(past.get(i), keys[i], precisions[i]) for i in layers}
             self.state = Memory({i: known.keys for i, known in self._past.items()})
 
-    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """All groups, unless keys of other edits are remembered."""
         return 0 if self.state.past else len(groups)
 

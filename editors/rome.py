@@ -170,7 +170,7 @@ class ROMEModel(LocatedModel):
             except EditError as error:
                 raise EditError(error.reason, row=request.id) from None
 
-    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """Those groups, from the first on, that are one request: each edit changes the next."""
         return sum(1 for _ in takewhile(lambda group: len(group) == 1, groups))
 

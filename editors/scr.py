@@ -222,7 +222,7 @@ class SCRModel(EditedModel):
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         self.state = with_facts_of(requests, self.state or (), self._sight, sentences)
 
-    def branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
+    def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """All groups."""
         return len(groups)
 

@@ -125,6 +125,9 @@ def score(
     dtype: Dtype = "auto",
     device_map: Annotated[str | None, option("Spread the model over devices: auto.", MODEL)] = None,
     rows: Annotated[int, option("Questions asked at once.", MODEL, min=1)] = 64,
+    one_by_one: Annotated[
+        bool, option("Make and ask single edits one after another, never side by side.", HOW)
+    ] = False,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
@@ -173,6 +176,7 @@ def score(
         "split": split,
         "memory_sizes": _numbers(memory_sizes, "memory sizes"),
         "max_new_tokens": max_new_tokens,
+        "one_by_one": one_by_one,
         "measurable_from": measurable_from,
         "judge": _judge(judge_model, base_url),
         "recogniser": recogniser,

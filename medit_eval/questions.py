@@ -63,6 +63,8 @@ class Question:
         parts += [self.answer, self.rival, self.continued]
         if self.length is not None:
             parts.append(self.length)
+        if query.branch is not None:
+            parts.append({"branch": query.branch})
         return digest128(json.dumps(parts, ensure_ascii=False))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
-from editors.base import EditedModel, Editor
+from editors.base import Branch, EditedModel, Editor
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import Forced, Routed
@@ -25,6 +25,9 @@ from schemas.records import EditRecord, EditRequest
 
 _CHUNK = 512
 """Questions that are asked before their predictions are handed on."""
+
+_ABREAST = 128
+"""Single edits that are made side by side at most, and lost if a run is killed in their midst."""
 
 
 class EditorError(InputError):
@@ -43,6 +46,32 @@ class Benchmark(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question after an edit.
+
+    Attributes:
+        slot: The question's place in its record.
+        phase: What the answer is filed under.
+        clashes: The edits that are in the model that is asked.
+        branch: Which of several models side by side is asked, or None.
+    """
+
+    slot: Slot
+    phase: str
+    clashes: Clashes
+    branch: int | None = None
+
+    def question(self, before: Baseline) -> Question:
+        """The question with the answer scored that was scored before the edit."""
+        question = self.slot.question
+        if self.branch is not None:
+            question = replace(question, query=replace(question.query, branch=self.branch))
+        if question.answer is not None or before.output is None:
+            return question
+        return replace(question, answer=before.output.generation)
+
+
 @dataclass
 class Runner:
     """Asks an edited model what a plan says.
@@ -55,6 +84,8 @@ class Runner:
         continued: Whether edited questions are continued at length.
         apart: The kinds that stand apart and are asked all the same.
         seed: What random choices of editors derive from.
+        one_by_one: Whether single edits are made, asked and taken back one after another, though
+            the editor could have them side by side; see `EditedModel.branched`.
         done: Keys of the predictions that are there already.
         keep: Takes predictions as they come.
         note: Takes what the editor tells of itself after each edit.
@@ -77,6 +108,7 @@ class Runner:
     tick: Tick
     checkpoints: Checkpoints | None = None
     benchmark: Benchmark | None = None
+    one_by_one: bool = False
     notes: list[str] = field(default_factory=list)
 
     def run(self, episodes: Sequence[Episode]) -> None:
@@ -90,16 +122,62 @@ class Runner:
             EditorError: If the editor fails in another way than by refusing a request.
         """
         with _own_randomness(), self.editor.apply(self.lm) as edited:
+            left = []
             for episode in episodes:
-                if all(not self._todo(step) for step in episode):
+                if any(self._todo(step) for step in episode):
+                    left.append(episode)
+                else:
                     self.tick(sum(self._size(step) for step in episode))
-                    continue
+            while left:
                 edited.restore()
-                _Episode(self, edited).run(episode)
+                abreast = self._abreast(edited, left)
+                if abreast > 1 and _Abreast(self, edited).run([one for (one,) in left[:abreast]]):
+                    del left[:abreast]
+                else:
+                    _Episode(self, edited).run(left.pop(0))
 
     def slots(self, step: Step) -> Iterator[Slot]:
         """The questions of a step."""
         return step_slots(step, continued=self.continued, apart=self.apart)
+
+    def _abreast(self, edited: EditedModel, episodes: Sequence[Episode]) -> int:
+        """How many episodes, from the first on, can be gone through side by side."""
+        alike = takewhile(_is_single, episodes[:_ABREAST])
+        groups = [_requests(episode[0].edit) for episode in alike]
+        return 0 if self.one_by_one else edited.branches(groups)
+
+    def predictions(
+        self, edited: EditedModel, asked: Sequence[Asked], *, forced: bool
+    ) -> list[Prediction]:
+        """Ask questions, and put down what is said beside what was said before the edits."""
+        before = [self.before[one.slot.question.digest] for one in asked]
+        failures = [
+            one.clashes.failure(one.slot) or old.failure
+            for one, old in zip(asked, before, strict=True)
+        ]
+        askable = [i for i, failure in enumerate(failures) if failure is None]
+        questions = [asked[i].question(before[i]) for i in askable]
+        answers = dict(zip(askable, ask(edited, questions, self.settings), strict=True))
+        # Under force an editor does not follow its own routes, so they are of no interest.
+        queries = [question.query for question in questions if not forced]
+        routes = dict(zip(askable, _routes(edited, queries), strict=False))
+        predictions = []
+        for i, one in enumerate(asked):
+            after = answers.get(i)
+            predictions.append(
+                one.slot.prediction(
+                    one.phase,
+                    before[i],
+                    post=after.output if after else None,
+                    routing=routes.get(i),
+                    failure=failures[i] or (after.failure if after else None),
+                )
+            )
+        return predictions
+
+    def new(self, chunk: Sequence[Asked]) -> list[Asked]:
+        """Those whose predictions are not there yet."""
+        return [one for one in chunk if one.slot.key(one.phase) not in self.done]
 
     def _todo(self, step: Step) -> bool:
         if step.benchmarks and self.benchmark is not None and self.benchmark.lacks(step.phase):
@@ -157,13 +235,8 @@ class _Episode:
         except Exception as error:  # a stranger's editor may raise anything
             made = sum(len(earlier.edit) for earlier in steps[: steps.index(step)])
             among = sum(len(every.edit) for every in steps)
-            ids = ", ".join(record.id for record in step.edit[:3])
-            more = f" and {len(step.edit) - 3} more" if len(step.edit) > 3 else ""
-            told = " ".join(str(error).split())
-            raise EditorError(
-                f"the editor {self.runner.editor.name} failed at edit {made + 1} of {among} "
-                f"(record {ids}{more}): {type(error).__name__}{f': {told}' if told else ''}"
-            ) from error
+            where = f"edit {made + 1} of {among}"
+            raise _editor_error(self.runner.editor, where, step.edit, error) from error
         self._keep(step)
 
     def _keep(self, step: Step) -> None:
@@ -181,7 +254,7 @@ class _Episode:
         self.clashes.warn_of_contradictions(records)
         left = list(records)
         while left:
-            requests = [request for record in left for request in record.requests]
+            requests = _requests(left)
             _seed(self.runner.seed, requests[0].id)
             try:
                 self.edited.edit(requests)
@@ -204,43 +277,80 @@ class _Episode:
         )
 
     def _ask(self, step: Step) -> None:
-        todo = self.runner.slots(step)
+        todo = (Asked(slot, step.phase, self.clashes) for slot in self.runner.slots(step))
         while chunk := list(islice(todo, _CHUNK)):
-            new = [slot for slot in chunk if slot.key(step.phase) not in self.runner.done]
-            if new:
-                self.runner.keep(self._predictions(step.phase, new, forced=step.force is not None))
+            if new := self.runner.new(chunk):
+                forced = step.force is not None
+                self.runner.keep(self.runner.predictions(self.edited, new, forced=forced))
             self.runner.tick(len(chunk))
 
-    def _predictions(self, phase: str, chunk: Sequence[Slot], *, forced: bool) -> list[Prediction]:
-        before = [self.runner.before[slot.question.digest] for slot in chunk]
-        barred = self.clashes.failure
-        failures = [barred(slot) or old.failure for slot, old in zip(chunk, before, strict=True)]
-        askable = [i for i, failure in enumerate(failures) if failure is None]
-        questions = [self._scored_as_before(chunk[i], before[i]) for i in askable]
-        answers = dict(zip(askable, ask(self.edited, questions, self.runner.settings), strict=True))
-        # Under force an editor does not follow its own routes, so they are of no interest.
-        queries = [question.query for question in questions if not forced]
-        routes = dict(zip(askable, _routes(self.edited, queries), strict=False))
-        predictions = []
-        for i, slot in enumerate(chunk):
-            after = answers.get(i)
-            predictions.append(
-                slot.prediction(
-                    phase,
-                    before[i],
-                    post=after.output if after else None,
-                    routing=routes.get(i),
-                    failure=failures[i] or (after.failure if after else None),
-                )
-            )
-        return predictions
 
-    def _scored_as_before(self, slot: Slot, before: Baseline) -> Question:
-        """The question with the answer scored that was scored before the edit."""
-        question = slot.question
-        if question.answer is not None or before.output is None:
-            return question
-        return replace(question, answer=before.output.generation)
+@dataclass
+class _Abreast:
+    """Single edits, each in a branch of its own, asked together."""
+
+    runner: Runner
+    edited: EditedModel
+
+    def run(self, steps: Sequence[Step]) -> bool:
+        """Go through steps of one edit each; False if they have to be gone through one by one."""
+        runner, groups = self.runner, [_requests(step.edit) for step in steps]
+        # No editor that branches draws anything that depends on what was drawn before.
+        _seed(runner.seed, groups[0][0].id)
+        with ExitStack() as stack:
+            try:
+                branches = stack.enter_context(self.edited.branched(groups))
+            except InputError:
+                return False
+            except Exception as error:  # a stranger's editor may raise anything
+                records = [record for step in steps for record in step.edit]
+                where = f"one of {len(steps)} single edits"
+                raise _editor_error(runner.editor, where, records, error) from error
+            todo = self._asked(steps, branches)
+            while chunk := list(islice(todo, _CHUNK)):
+                if new := runner.new(chunk):
+                    runner.keep(runner.predictions(self.edited, new, forced=False))
+                runner.tick(len(chunk))
+        return True
+
+    def _asked(self, steps: Sequence[Step], branches: Sequence[Branch]) -> Iterator[Asked]:
+        for number, (step, branch) in enumerate(zip(steps, branches, strict=True)):
+            clashes = Clashes(self.runner.notes)
+            clashes.warn_of_contradictions(step.edit)
+            (record,) = step.edit
+            if branch.failure is None:
+                clashes.made(step.edit)
+            else:
+                clashes.failed[record.id] = f"the edit failed: {branch.failure}"
+            edits = int(branch.failure is None)
+            told = [Diagnostic(step.phase, record.id, edits, *fact) for fact in branch.told.items()]
+            self.runner.note(told)
+            for slot in self.runner.slots(step):
+                yield Asked(slot, step.phase, clashes, number)
+
+
+def _is_single(episode: Episode) -> bool:
+    """Whether an episode is the edit of one record and its questions."""
+    if len(episode) != 1:
+        return False
+    (step,) = episode
+    return len(step.edit) == 1 and step.force is None and step.edits is None and not step.benchmarks
+
+
+def _requests(records: Sequence[EditRecord]) -> list[EditRequest]:
+    return [request for record in records for request in record.requests]
+
+
+def _editor_error(
+    editor: Editor, where: str, records: Sequence[EditRecord], error: Exception
+) -> EditorError:
+    ids = ", ".join(record.id for record in records[:3])
+    more = f" and {len(records) - 3} more" if len(records) > 3 else ""
+    told = " ".join(str(error).split())
+    return EditorError(
+        f"the editor {editor.name} failed at {where} (record {ids}{more}): "
+        f"{type(error).__name__}{f': {told}' if told else ''}"
+    )
 
 
 def _faults(lm: LM, requests: Sequence[EditRequest], error: InputError) -> dict[str, str]:

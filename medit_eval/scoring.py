@@ -75,6 +75,7 @@ def score(
     dtype: str = "auto",
     device_map: str | None = None,
     rows: int = 64,
+    one_by_one: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -130,6 +131,9 @@ def score(
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
         rows: Questions that are asked at once, halved where memory runs out.
+        one_by_one: Whether single edits are made, asked and taken back one after another. By
+            default those of editors that can are made and asked side by side, which gives the same
+            up to rounding in a fraction of the time; see `EditedModel.branched`.
         cache: Folder of the unedited model's answers; in the user's cache folder by default.
         progress: Shows how far it is.
 
@@ -234,6 +238,7 @@ def score(
             "top": settings.top,
             "needs": sorted(needs),
             "memory_sizes": list(memory_sizes),
+            **({"one_by_one": True} if one_by_one else {}),
             **({"benchmarks": course.digests} if course else {}),
         },
         reporting(chosen, measurable_from, judge, recogniser, references),
@@ -265,7 +270,7 @@ def score(
             runner = Runner(
                 lm, method, settings, before, continued, apart, seed,
                 {prediction.key for prediction in run.predictions}, run.keep, run.note,
-                lambda done: None, run.checkpoints, course,
+                lambda done: None, run.checkpoints, course, one_by_one,
             )  # fmt: skip
             count = sum(
                 1
