@@ -238,6 +238,8 @@ def test_rippleedits_statements_are_taken_apart() -> None:
         ("The name of the award Ida won is Gold.", "The name of the award Ida won is", "Ida",
          "Gold"),
         ("The number of children Ida has is 3.", "The number of children Ida has is", "Ida", "3"),
+        ("The name of the anthem that is most likely to be performed in Dalia is Ode.",
+         "The name of the anthem that is most likely to be performed in Dalia is", "Dalia", "Ode"),
         ("The name of the currency in Dalia is dal.", "The name of the currency in Dalia is",
          "Dalia", "dal"),
     ],
@@ -246,6 +248,47 @@ def test_statements_without_a_label(statement: str, prompt: str, subject: str, t
     edit = {"prompt": statement, "subject_id": "Q2", "relation": "ANY", "target_id": "Q77"}
     (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": edit}).requests
     assert (request.prompt, request.subject, request.target_new) == (prompt, subject, target)
+
+
+DIRECTOR = "The name of the director of {} is"
+ANTHEM = "The name of the anthem that is most likely to be performed in {} is"
+
+
+@pytest.mark.parametrize(
+    ("question", "new", "old"),
+    [
+        (DIRECTOR, "Zed", "Al"),
+        (DIRECTOR, "Zed", "Zack"),
+        (DIRECTOR, "Ida Holm", "Ida Lie"),
+        (DIRECTOR, "Ida", "Ida Lie"),
+        (DIRECTOR, "Ida", "Ida"),
+        (DIRECTOR, "What is it", "Al"),
+        (ANTHEM, "Ode", "Oda"),
+        ("The names of the cast members of {} are", "Bo", "Kai"),
+        ("{} follows", "Kite One", "Kite Two"),
+        ("{} is followed by", "Kite One", "Kite Two"),
+    ],
+)
+@pytest.mark.parametrize("subject", ["Love is Strange", "The Kids Are All Right", "What is Life"])
+@pytest.mark.parametrize("fact", ["original_fact", "previous_fact"])
+def test_verbs_in_names_are_told_from_the_statement_s(
+    question: str, new: str, old: str, subject: str, fact: str
+) -> None:
+    prompt = question.format(subject)
+    edit = {"prompt": f"{prompt} {new}.", "target_id": "Q77", fact: {"prompt": f"{prompt} {old}."}}
+    (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": edit}).requests
+    assert (request.prompt, request.target_new, request.target_true) == (prompt, new, old)
+    # "The" opens most of the benchmark's questions, and so is not taken for part of a name.
+    assert request.subject in (subject, subject.removeprefix("The "))
+
+
+def test_an_old_fact_of_another_wording_parts_no_statement() -> None:
+    edit = {"prompt": "The mother tongue of Ida is Dalish.", "target_id": "Q77"}
+    for old in ("The mother of Ida is Ane.", "Ida.", "The mother tongue of Ida is", "Is is."):
+        changed = {**edit, "original_fact": {"prompt": old}}
+        (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": changed}).requests
+        assert (request.prompt, request.target_new) == ("The mother tongue of Ida is", "Dalish")
+        assert request.target_true is None
 
 
 def test_rippleedits_groups_are_kinds() -> None:
