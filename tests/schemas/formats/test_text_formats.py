@@ -378,6 +378,53 @@ def test_mc_mke_files_are_joined(tmp_path: Path) -> None:
         list(read_joined(tmp_path))
 
 
+NUMBER = "ie_edit_input_idx"
+
+
+@pytest.mark.parametrize(
+    ("edits", "tests", "file", "reason"),
+    [
+        ([None], [5], "input", r"row 0, field 'ie_edit_input_idx': is missing, and by it"),
+        ([[5]], [5], "input", "row 0, field 'ie_edit_input_idx': is a list, not a whole number"),
+        (["5"], [5], "input", "row 0, field 'ie_edit_input_idx': is a str, not a whole number"),
+        ([True], [5], "input", "row 0, field 'ie_edit_input_idx': is a bool, not a whole"),
+        ([5, 6, 5], [], "input", "row 2, field 'ie_edit_input_idx': is edit 5 again; row 0 did"),
+        ([5], [None], "locality", r"row 0, field 'ie_edit_input_idx': is missing, and by it"),
+        ([5], [5, [6]], "locality", "row 1, field 'ie_edit_input_idx': is a list, not a whole"),
+        ([0], ["0"], "locality", "row 0, field 'ie_edit_input_idx': is a str, not a whole"),
+        ([5, 6], [6, 6], "locality",
+         "row 1, field 'ie_edit_input_idx': answers edit 6 again; row 0 did"),
+        ([5, 6], [6, 7], "locality",
+         "row 1, field 'ie_edit_input_idx': is 7, and no edit has this number"),
+    ],
+)  # fmt: skip
+def test_mc_mke_files_that_do_not_go_together(
+    tmp_path: Path, edits: list[Any], tests: list[Any], file: str, reason: str
+) -> None:
+    def write(name: str, row: dict[str, Any], numbers: list[Any]) -> None:
+        rows = [{**row, NUMBER: number} for number in numbers]
+        for made, number in zip(rows, numbers, strict=True):
+            if number is None:
+                del made[NUMBER]
+        (tmp_path / name).write_text("".join(json.dumps(made) + "\n" for made in rows))
+
+    write("ie_input.jsonl", IE_ROW, edits)
+    if tests:
+        write("ie_locality.jsonl", IE_TESTED_ROW["locality"], tests)
+    with pytest.raises(InputError, match=reason) as caught:
+        list(read_joined(tmp_path))
+    assert caught.value.file == tmp_path / f"ie_{file}.jsonl"
+
+
+@pytest.mark.parametrize("text", ["{}", '["6"]', "[[6]]", "[6", "[true]"])
+def test_a_list_of_ignored_edits_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ie_input.jsonl").write_text(json.dumps(IE_ROW))
+    (tmp_path / "ie_ignore.json").write_text(text)
+    with pytest.raises(InputError, match="is no") as caught:
+        list(read_joined(tmp_path))
+    assert caught.value.file == tmp_path / "ie_ignore.json"
+
+
 def test_pictures_of_mc_mke_cannot_lead_out_of_their_folder(image_root: Path) -> None:
     row = {**IE_ROW, "images": ["/home/someone/.."]}
     with pytest.raises(InputError, match="climbs out of its folder"):
