@@ -51,7 +51,7 @@ def parse(row: Row) -> EditRecord:
         target_true=target_true,
         positives=tuple(
             Sample("rephrase", prompt, image, target)
-            for prompt in row.texts("rephrased_questions_train")
+            for prompt in row.prompts("rephrased_questions_train")
         ),
         negatives=negatives(row, question),
     )

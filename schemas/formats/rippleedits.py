@@ -140,7 +140,9 @@ def _answers(query: Row, at: str) -> tuple[str, ...]:
     texts: list[str] = []
     for inner, answer in query.each(f"{at}.answers"):
         value = answer.optional_text(f"{inner}.value")
-        texts += [text for text in (value, *answer.texts(f"{inner}.aliases")) if text]
+        texts += [
+            text for text in (value, *answer.texts(f"{inner}.aliases")) if text and text.strip()
+        ]
     return tuple(dict.fromkeys(text for text in texts if len(text) > 1 or text.isdigit()))
 
 

@@ -19,8 +19,9 @@ from schemas.manifest import Rules
 from schemas.records import APART, EditRecord
 from schemas.rules import check_record
 
-from .conftest import CAPTION_ROW, ROWS
+from .conftest import CAPTION_ROW, KNOWEDIT_ROW, OKEDIT_ROW, ROWS
 from .text_rows import (
+    FLAT_ROW,
     HUB_ROW,
     IE_ROW,
     IE_TESTED_ROW,
@@ -97,6 +98,81 @@ def test_zsre_has_two_readings() -> None:
         "Oslo",
         ZSRE_ROW["loc"],
     )
+
+
+# Blank texts and groups of other names -----------------------------------------------------------
+
+BLANK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("multi-counterfact", MULTI_ROW, {"paraphrase_prompts": ["", "x"]}, "paraphrase_prompts[0]"),
+    ("counterfact", MULTI_ROW, {"neighborhood_prompts": ["a", "  "]}, "neighborhood_prompts[1]"),
+    ("multi-counterfact", MULTI_ROW, {"attribute_prompts": ["\t"]}, "attribute_prompts[0]"),
+    ("multi-counterfact", MULTI_ROW, {"generation_prompts": [""]}, "generation_prompts[0]"),
+    ("mquake", MQUAKE_ROW, {"questions": ["", ""]}, "questions[0]"),
+    ("mquake-remastered", HUB_ROW, {"questions": ["a", " "]}, "questions[1]"),
+    ("unke", UNKE_ROW, {"sub_question": ["a", ""]}, "sub_question[1]"),
+    ("unke", UNKE_ROW, {"sub_answer": ["a", " "]}, "sub_answer[1]"),
+    ("okedit", OKEDIT_ROW, {"rephrased_questions": [""]}, "rephrased_questions[0]"),
+    ("okedit", OKEDIT_ROW, {"rephrased_questions_train": [""]}, "rephrased_questions_train[0]"),
+    ("mmedit", CAPTION_ROW, {"rephrased_questions_train": [" "]}, "rephrased_questions_train[0]"),
+    ("mc-mke", IE_TESTED_ROW,
+     {"text_generality": {"ie_question_paraphrases": ["a", ""]}},
+     "text_generality.ie_question_paraphrases[1]"),
+    ("mc-mke", IE_ROW, {"ie_question_paraphrases": {"ie_ques_paraphrases": [""]}},
+     "ie_question_paraphrases.ie_ques_paraphrases[0]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "row", "change", "field"), BLANK)
+def test_a_blank_prompt_in_a_list_is_refused(
+    name: str, row: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(name, {**row, **change})
+    assert str(caught.value) == f"x.json, row 0, field {field!r}: is empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "field"),
+    [
+        ("counterfact", FLAT_ROW, "target_new"),
+        ("counterfact", FLAT_ROW, "prompt"),
+        ("easyedit-text", KNOWEDIT_ROW, "target_new"),
+        ("zsre-mend", ZSRE_ROW, "alt"),
+        ("mmedit", CAPTION_ROW, "alt"),
+        ("okedit", OKEDIT_ROW, "counterfact_answer"),
+        ("unke", UNKE_ROW, "answer"),
+        ("mquake", MQUAKE_ROW, "new_answer"),
+    ],
+)
+def test_a_blank_target_is_refused(name: str, row: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError, match=f"field '{field}': is missing or empty"):
+        read(name, {**row, field: "  "})
+
+
+def test_blank_questions_that_may_be_left_out_are_not_asked() -> None:
+    for name, base, field in (
+        ("counterfact", FLAT_ROW, "rephrase_prompt"),
+        ("mmedit", CAPTION_ROW, "loc"),
+        ("unke", UNKE_ROW, "para_question"),
+    ):
+        row = {**base, field: " "}
+        record = read(name, row)
+        assert len(record.probes) == len(read(name, base).probes) - 1
+        assert FORMATS[name].write_row(record) == row
+    spaced = {**ZSRE_ROW, "answers": [" ", "Bergen"]}
+    assert read("zsre-rome", spaced).requests[0].target_new == "Bergen"
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("portability", "reasoning"), ("portability", "Other"), ("locality", "Reasoning")],
+)
+def test_groups_of_another_name_are_refused(field: str, name: str) -> None:
+    entry = {"prompt": "Where?", "ground_truth": "Oslo"}
+    with pytest.raises(InputError, match=f"field '{field}.{name}': is no group; known are Re"):
+        read("easyedit-text", {**KNOWEDIT_ROW, field: {name: [entry]}})
+    row = {**KNOWEDIT_ROW, field: {name: []}}
+    assert FORMATS["easyedit-text"].write_row(read("easyedit-text", row)) == row
 
 
 # MQuAKE -----------------------------------------------------------------------------------------
