@@ -19,6 +19,7 @@ Other fields are passed over: a row of `python -m medit_eval questions` with ans
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,7 @@ Key = tuple[str, str, int, str]
 """Record, probe, index, phase: the key of a prediction."""
 
 _TEXTS = ("pre_edit", "post_edit", "pre_edit_continuation", "post_edit_continuation", "failure")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,10 @@ class _Reader:
             texts[name] = text = fields.get(name)
             if text is not None and not isinstance(text, str):
                 raise self._error(number, name, f"is a {type(text).__name__}, not a text")
+            if text is not None and _SURROGATE.search(text):
+                raise self._error(number, name, "holds half a surrogate pair, which is no text")
+        if texts["pre_edit"] is None and texts["pre_edit_continuation"] is not None:
+            raise self._error(number, "pre_edit", "is missing, and pre_edit_continuation is there")
         failure = texts["failure"]
         if failure is not None and not failure.strip():
             raise self._error(number, "failure", "is empty; it says why there is no answer")

@@ -189,6 +189,12 @@ BAD: list[tuple[Change, str]] = [
     (first(post_edit=None), "row 0, field 'post_edit': is missing: the edited model's answer"),
     (first(post_edit=["Rome"]), "row 0, field 'post_edit': is a list, not a text"),
     (first(pre_edit=3.5), "row 0, field 'pre_edit': is a float, not a text"),
+    (first(pre_edit="a\ud800"), "row 0, field 'pre_edit': holds half a surrogate pair"),
+    (first(post_edit="\udfffb"), "row 0, field 'post_edit': holds half a surrogate pair"),
+    (first(failure="b\ud800"), "row 0, field 'failure': holds half a surrogate pair"),
+    (first(post_edit_continuation="\ud800"), "field 'post_edit_continuation': holds half"),
+    (first(pre_edit=None, pre_edit_continuation="and so on"),
+     "row 0, field 'pre_edit': is missing, and pre_edit_continuation is there"),
     (first(failure=" "), "row 0, field 'failure': is empty; it says why there is no answer"),
     (lambda rows: [*rows, rows[1]], "row 12: answers the question of row 1 again"),
     (lambda rows: rows[:-2], "has no prediction for 2 of 12 questions; the first is record r2, "
