@@ -128,6 +128,11 @@ class Slot:
         )
 
 
+def alias(record: str, probe: str) -> str:
+    """What stands for a probe where it is not to be seen what it asks for, as its id may tell."""
+    return digest128(json.dumps([record, probe]))[:16]
+
+
 def slots(
     record: EditRecord, *, continued: bool = False, apart: frozenset[str] = frozenset()
 ) -> Iterator[Slot]:
