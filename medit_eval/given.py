@@ -3,7 +3,7 @@
 The file has one row per question and phase, in JSON Lines (or JSON, or Parquet, by its suffix):
 
     record      id of the record
-    probe       id of the probe in it
+    probe       id of the probe in it, or what stands for it among the questions
     index       which of the probe's questions, counted from 0; may be left out where it has one
     phase       when it was asked, one of the protocol's; its last one where it is left out
     pre_edit    what the unedited model said; may be left out or null
@@ -19,6 +19,7 @@ Other fields are passed over: a row of `python -m medit_eval questions` with ans
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from medit_eval.metrics import Metric, Unscorable
 from medit_eval.metrics.core import GENERATION
 from medit_eval.predictions import Baseline, Output, Prediction
 from medit_eval.protocols import Episode
-from medit_eval.questions import Slot, step_slots
+from medit_eval.questions import Slot, alias, step_slots
 from schemas.errors import InputError
 from schemas.formats.files import read_rows
 from schemas.records import APART
@@ -38,6 +39,7 @@ Key = tuple[str, str, int, str]
 """Record, probe, index, phase: the key of a prediction."""
 
 _TEXTS = ("pre_edit", "post_edit", "pre_edit_continuation", "post_edit_continuation", "failure")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class _Reader:
             if index not in known:
                 known.append(index)
         self.records = {record for record, _ in self.indexes}
+        self.named = {(record, alias(record, probe)): probe for record, probe in self.indexes}
 
     def read(self) -> dict[Key, Row]:
         """The rows of the file by what they answer."""
@@ -147,6 +150,8 @@ class _Reader:
         record, probe = (self._id(number, fields, name) for name in ("record", "probe"))
         if record not in self.records:
             raise self._error(number, "record", f"is {record!r}, and no record has this id")
+        if (record, probe) not in self.indexes:
+            probe = self.named.get((record, probe), probe)
         known = self.indexes.get((record, probe))
         if known is None:
             raise self._error(number, "probe", f"is {probe!r}, which record {record} does not have")
@@ -189,6 +194,10 @@ class _Reader:
             texts[name] = text = fields.get(name)
             if text is not None and not isinstance(text, str):
                 raise self._error(number, name, f"is a {type(text).__name__}, not a text")
+            if text is not None and _SURROGATE.search(text):
+                raise self._error(number, name, "holds half a surrogate pair, which is no text")
+        if texts["pre_edit"] is None and texts["pre_edit_continuation"] is not None:
+            raise self._error(number, "pre_edit", "is missing, and pre_edit_continuation is there")
         failure = texts["failure"]
         if failure is not None and not failure.strip():
             raise self._error(number, "failure", "is empty; it says why there is no answer")
@@ -226,6 +235,7 @@ def _require_all(
         record, probe, index, phase = missing[0]
         raise InputError(
             f"has no prediction for {len(missing):,} of {len(wanted):,} questions; the first is "
-            f"record {record}, probe {probe}, index {index}, phase {phase}",
+            f"record {record}, probe {probe} ({alias(record, probe)} among the questions), index "
+            f"{index}, phase {phase}",
             file=path,
         )

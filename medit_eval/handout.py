@@ -5,7 +5,8 @@ One row of JSON per phase and question, in the order in which the protocol asks 
 (its name in the folder of pictures, where one is wanted), `continue` (whether a long continuation
 is wanted), and `requests`, the record's edits: `prompt`, `subject`, `target_new`, `image` of each.
 Records come in the order of their edits. Of a probe nothing but its question is written: neither
-answers nor what the edit is expected to do to it.
+answers nor what the edit is expected to do to it, and in place of its id, which tells its kind, a
+digest.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from medit_eval.metrics.core import GENERATION
 from medit_eval.protocols import Episode
-from medit_eval.questions import step_slots
+from medit_eval.questions import alias, step_slots
 from schemas.errors import InputError
 from schemas.formats.images import ImageWriter
 from schemas.images import EncodedImage, ImageError
@@ -58,10 +59,14 @@ def write_questions(
         pictures: Folder to write the pictures into; none is written without it.
 
     Raises:
-        InputError: If the records, an argument or a picture cannot be used.
+        InputError: If the records, an argument or a picture cannot be used, or a file cannot be
+            written.
     """
     from medit_eval.scoring import planned
 
+    out = Path(out)
+    if out.is_dir():
+        raise InputError("cannot be written: it is a folder", file=out)
     episodes, _ = planned(
         records,
         protocol=protocol,
@@ -75,10 +80,13 @@ def write_questions(
         split=split,
     )
     count, sink = 0, None if pictures is None else ImageWriter(Path(pictures))
-    with atomic_write(Path(out)) as file:
-        for row in _rows(episodes, sink):
-            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-            count += 1
+    try:
+        with atomic_write(out) as file:
+            for row in _rows(episodes, sink):
+                file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+                count += 1
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", file=out) from None
     return count
 
 
@@ -92,7 +100,7 @@ def _picture(image: EncodedImage | None, sink: ImageWriter | None) -> dict[str, 
     try:
         # Its own path might say what it is for.
         return {"image": digest, "image_file": sink.put(replace(image, path=None))}
-    except ImageError as error:
+    except (ImageError, OSError) as error:
         raise InputError(f"picture {digest} cannot be written: {error}") from None
 
 
@@ -103,7 +111,7 @@ def _rows(episodes: Sequence[Episode], sink: ImageWriter | None) -> Iterator[dic
                 query = slot.question.query
                 yield {
                     "record": slot.record.id,
-                    "probe": slot.probe.id,
+                    "probe": alias(slot.record.id, slot.probe.id),
                     "index": slot.index,
                     "phase": step.phase,
                     "prompt": query.prompt,

@@ -116,7 +116,7 @@ class Slot:
             prompt=question.query.prompt,
             image=question.image_digest,
             question=question.digest,
-            answers=_accepted(self.record, probe),
+            answers=accepted(self.record, probe),
             answers_pre_edit=_before(self.record, probe),
             answer=answer or None,
             rival=question.rival,
@@ -128,6 +128,11 @@ class Slot:
             routing=routing,
             failure=failure or before.failure,
         )
+
+
+def alias(record: str, probe: str) -> str:
+    """What stands for a probe where it is not to be seen what it asks for, as its id may tell."""
+    return digest128(json.dumps([record, probe]))[:16]
 
 
 def slots(
@@ -209,7 +214,7 @@ def _before(record: EditRecord, probe: Probe) -> tuple[str, ...]:
     return (record.requests[0].target_true,)
 
 
-def _accepted(record: EditRecord, probe: Probe) -> tuple[str, ...]:
+def accepted(record: EditRecord, probe: Probe) -> tuple[str, ...]:
     """The probe's answers, and the aliases of the new answer where they include that."""
     answers = list(probe.answers)
     if probe.expectation == "target":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -64,8 +65,11 @@ def load(
         limit: How many records to read, from the first on; all by default.
 
     Raises:
-        InputError: If there are none, one is not a record, or two share an id.
+        InputError: If there are none, one is not a record, two share an id, two probes of a record
+            do, or the limit is below 1.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"is {limit}; at least one record is needed", field="limit")
     found = list(islice(_records(records, records_format, images, split), limit))
     if not found:
         raise InputError("there are no records", file=_name(records))
@@ -76,6 +80,10 @@ def load(
         if record.id in seen:
             raise InputError("two records have this id", file=_name(records), row=record.id)
         seen.add(record.id)
+        probes = Counter(probe.id for probe in record.probes)
+        if twice := next((name for name, count in probes.items() if count > 1), None):
+            reason = f"two probes have the id {twice!r}"
+            raise InputError(reason, file=_name(records), row=record.id)
     if records_format in _CHAINED and (clashes := find_conflicts(found)):
         warnings.warn(f"{_name(records) or 'the data set'}: {summary(clashes)}", stacklevel=2)
     return found

@@ -19,8 +19,10 @@ Clash = Literal["edit", "fact"]
 """`edit`: two edits give one question different answers. `fact`: an edit changes the answer to a
 question that another record expects to stay as it is."""
 
-_Place = tuple[str, bytes | None]
-_Edits = dict[_Place, list[tuple[int, str, EditRequest]]]
+Place = tuple[str, bytes | None]
+"""Prompt and picture: two questions with equal ones cannot have two answers."""
+
+_Edits = dict[Place, list[tuple[int, str, EditRequest]]]
 """What is asked -> the edits that change it: the record's number and id, and the request."""
 
 
@@ -56,14 +58,14 @@ def find_conflicts(records: Iterable[EditRecord]) -> tuple[Conflict, ...]:
     """All pairs of records that contradict each other when they are edited together.
 
     Questions are compared by their wording and picture, without case, spacing and punctuation at
-    the end. An answer contradicts another that is none of its accepted wordings. Pairs come once
-    for each question, in the order of the records.
+    the end. Two answers contradict each other where no accepted wording of the one is one of the
+    other's, whichever comes first. Pairs come once for each question, in the order of the records.
     """
     found = list(records)
     edits: _Edits = {}
     for position, record in enumerate(found):
         for request in record.requests:
-            place = _place(request.prompt, request.image)
+            place = place_of(request.prompt, request.image)
             edits.setdefault(place, []).append((position, record.id, request))
     clashes = [
         clash
@@ -83,23 +85,34 @@ def summary(conflicts: Sequence[Conflict]) -> str:
 
 def _of_record(position: int, record: EditRecord, edits: _Edits) -> Iterator[Conflict]:
     for request in record.requests:
-        wanted = {normalised(text) for text in (request.target_new, *request.target_new_aliases)}
-        for place, other, later in edits[_place(request.prompt, request.image)]:
-            if place > position and normalised(later.target_new) not in wanted:
+        wanted = wordings(request)
+        for place, other, later in edits[place_of(request.prompt, request.image)]:
+            if place > position and wanted.isdisjoint(wordings(later)):
                 yield Conflict(
                     "edit", record.id, other, request.prompt, request.target_new, later.target_new
                 )
     for probe in record.probes:
         if probe.expectation != "unchanged" or not probe.answers:
             continue
-        right = {normalised(text) for text in probe.answers}
+        right = alike(probe.answers)
         for prompt, image in probe.queries():
-            for place, other, request in edits.get(_place(prompt, image), ()):
-                if place != position and normalised(request.target_new) not in right:
+            for place, other, request in edits.get(place_of(prompt, image), ()):
+                if place != position and right.isdisjoint(wordings(request)):
                     yield Conflict(
                         "fact", record.id, other, prompt, probe.answers[0], request.target_new
                     )
 
 
-def _place(prompt: str, image: EncodedImage | None) -> _Place:
+def place_of(prompt: str, image: EncodedImage | None) -> Place:
+    """What is asked, so that differences no reader would call one do not count."""
     return normalised(prompt), None if image is None else image.bytes
+
+
+def wordings(request: EditRequest) -> frozenset[str]:
+    """All accepted wordings of an edit's new answer."""
+    return alike((request.target_new, *request.target_new_aliases))
+
+
+def alike(texts: Iterable[str]) -> frozenset[str]:
+    """Texts without differences that no reader would call one."""
+    return frozenset(map(normalised, texts))

@@ -23,6 +23,8 @@ _LIKELIHOOD: frozenset[Need] = frozenset({"likelihood"})
 _CONTINUATION: frozenset[Need] = frozenset({"continuation"})
 _EDIT, _REPHRASE = frozenset({"edit"}), frozenset({"rephrase"})
 _GENERATION = frozenset({GENERATION})
+_UNRELATED_PICTURE = frozenset({"negative", "unrelated_image"})
+"""Locality about pictures, for which BalancEdit's code compares the top 10; of text the top 1."""
 
 
 def _metric(
@@ -91,7 +93,13 @@ _BALANCEDIT = (
         _EDIT | _REPHRASE | PICTURE_KINDS,
         "teacher-forced",
     ),
-    _metric("balancedit_locality", balancedit.locality, "unchanged", None, "teacher-forced"),
+    _metric(
+        "balancedit_locality",
+        balancedit.locality,
+        "unchanged",
+        _UNRELATED_PICTURE,
+        "teacher-forced",
+    ),
 )
 _SCR = (_metric("scr_contain", scr.contain, None, None, "generation", frozenset()),)
 
@@ -124,7 +132,7 @@ HARMONICS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
         "balancedit_harmonic": (
             Part("rephrasings", "balancedit_accuracy", _REPHRASE),
             Part("pictures", "balancedit_accuracy", PICTURE_KINDS),
-            Part("locality", "balancedit_locality", frozenset({"negative", "unrelated_image"})),
+            Part("locality", "balancedit_locality", _UNRELATED_PICTURE),
         ),
     }
 )

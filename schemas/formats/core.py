@@ -114,6 +114,14 @@ class Format:
             if form.fits(row):
                 return form.read_row(row, images, context)
         try:
+            return self._read(row, images, context)
+        except RecursionError:
+            raise InputError("is nested too deeply", file=context.file, row=context.row) from None
+
+    def _read(
+        self, row: Mapping[str, Any], images: ImageFolder | None, context: ReadContext
+    ) -> EditRecord:
+        try:
             row_id = f"{self.name}-{_digest(row)}"
         except (TypeError, ValueError) as error:
             raise InputError(f"is not a JSON object: {error}", file=context.file,

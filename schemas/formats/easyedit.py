@@ -101,6 +101,10 @@ def _grouped(row: Row, field: str) -> list[Probe]:
         raise row.error("is not an object", field)
     probes = []
     part = row.part(field, field, groups)
+    known = [name for name, (axis, _, _) in _GROUPS.items() if axis == field]
+    for name, entries in groups.items():
+        if name not in known and entries:
+            raise row.error(f"is no group; known are {', '.join(known)}", f"{field}.{name}")
     for name, (axis, kind, expectation) in _GROUPS.items():
         if axis != field:
             continue
@@ -115,11 +119,14 @@ def _grouped(row: Row, field: str) -> list[Probe]:
 
 
 def _answers(row: Row, field: str, value: Any) -> tuple[str, ...]:
-    """All texts of a text, a list of texts, or a list of lists of texts, which all occur."""
-    if value is None or value == "":
+    """All texts of a text, a list of texts, or a list of lists of texts, which all occur.
+
+    Those of nothing but spaces are left out.
+    """
+    if value is None:
         return ()
     if isinstance(value, str):
-        return (value,)
+        return (value,) if value.strip() else ()
     if isinstance(value, list):
         return tuple(text for item in value for text in _answers(row, field, item))
     raise row.error("is neither a text nor a list of texts", field)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -17,6 +19,7 @@ from schemas.errors import InputError
 
 _LINES = frozenset({".jsonl", ".ndjson"})
 _BATCH = 64
+_DIGITS = b"0123456789"
 
 
 def read_rows(path: Path, *, key: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -24,7 +27,8 @@ def read_rows(path: Path, *, key: str | None = None) -> Iterator[tuple[int, dict
 
     The suffix decides: `.jsonl` and `.ndjson` are JSON Lines, `.parquet` is Parquet, everything
     else is JSON. A byte order mark is skipped, and so are blank lines of JSON Lines. Whole
-    numbers stay `int` of any size, others become `float`.
+    numbers stay `int`, of as many digits as Python allows (`sys.get_int_max_str_digits`, 4,300 by
+    default); others become `float`.
 
     Args:
         path: The file.
@@ -32,8 +36,9 @@ def read_rows(path: Path, *, key: str | None = None) -> Iterator[tuple[int, dict
             itself is the list.
 
     Raises:
-        InputError: If the file is missing, empty, malformed, not UTF-8, holds NaN or infinity,
-            or a row is not an object. Rows before the fault have been yielded by then.
+        InputError: If the file is missing, empty, malformed, not UTF-8, nested too deeply, holds
+            NaN, infinity or a longer whole number, or a row is not an object. Rows before the fault
+            have been yielded by then.
     """
     if path.suffix == ".parquet":
         return _parquet(path)
@@ -86,7 +91,7 @@ def _json(path: Path, key: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     with _opened(path) as file:
         _check_outermost(file, path, key)
         # ijson reads dots in a key as levels; the released files have none.
-        items = ijson.items(file, f"{key}.item" if key else "item")
+        items = _streamed("items", file, f"{key}.item" if key else "item")
         try:
             for row in items:
                 yield number, _object(_floats(row), path, number)
@@ -97,11 +102,77 @@ def _json(path: Path, key: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
             reason = _line(error)
             if "UTF8" in reason:
                 raise InputError("is not UTF-8 text", file=path, row=number) from None
+            if _has_long_run(reason.encode(), most := sys.get_int_max_str_digits()):
+                reason = f"a whole number has more than {most:,} digits"
             raise InputError(f"is not JSON: {reason}", file=path, row=number) from None
-        except ValueError as error:
+        except ArithmeticError:  # of `Decimal`
+            reason = "a number is out of range"
+            raise InputError(f"is not JSON: {reason}", file=path, row=number) from None
+        except (ValueError, RecursionError) as error:
             raise InputError(f"is not JSON: {_line(error)}", file=path, row=number) from None
         if number == 0 and key is not None:
             _check_key(file, path, key)
+
+
+def _streamed(what: str, file: IO[bytes], *arguments: str) -> Iterator[Any]:
+    """What a function of ijson makes of a file, from where the file stands.
+
+    The usual backend, in C, is ended by the operating system at a whole number that Python refuses
+    for its length, and with it the process (ijson 3.6). So where the file has that many digits in
+    a row, be it in a text, which may have them, ijson's slower Python reads it once more and says
+    which it is.
+    """
+    import ijson
+
+    start, count = file.tell(), 0
+    try:
+        for value in getattr(ijson, what)(_Watched(file), *arguments):
+            yield value
+            count += 1
+    except _LongRunError:
+        from ijson.backends import python
+
+        file.seek(start)
+        yield from islice(getattr(python, what)(file, *arguments), count, None)
+
+
+class _LongRunError(Exception):
+    """More digits in a row than a whole number may have."""
+
+
+class _Watched:
+    """A file that is not read on where it has too many digits in a row."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._most = sys.get_int_max_str_digits()  # 0 stands for any number
+        self._last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            _LongRunError: If they complete such a run.
+        """
+        chunk = self._file.read(size)
+        joined = self._last + chunk
+        if _has_long_run(joined, self._most):
+            raise _LongRunError
+        self._last = joined[-self._most :]
+        return chunk
+
+
+def _has_long_run(data: bytes, most: int) -> bool:
+    """Whether there are more than `most` digits in a row; never where that is 0."""
+    if not most:
+        return False
+    # A run of that length covers one of these places, so that few bytes are looked at.
+    for place in range(most, len(data), most + 1):
+        before, after = data[place - most : place + 1], data[place + 1 : place + most + 1]
+        ending = len(before) - len(before.rstrip(_DIGITS))
+        if ending and ending + len(after) - len(after.lstrip(_DIGITS)) > most:
+            return True
+    return False
 
 
 def _check_outermost(file: IO[bytes], path: Path, key: str | None) -> None:
@@ -128,11 +199,10 @@ def _check_outermost(file: IO[bytes], path: Path, key: str | None) -> None:
 
 def _check_key(file: IO[bytes], path: Path, key: str) -> None:
     """Tell an empty list from none, which look alike to a stream of its items."""
-    import ijson
-
     file.seek(0)
     _skip_mark(file)
-    if not any(name == key and event == "start_array" for name, event, _ in ijson.parse(file)):
+    events = _streamed("parse", file)
+    if not any(name == key and event == "start_array" for name, event, _ in events):
         raise InputError("is not there, or not a list", file=path, field=key)
 
 

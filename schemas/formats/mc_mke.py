@@ -132,11 +132,11 @@ def _aliases(row: Row, field: str, answer: str) -> tuple[str, ...]:
 def _rephrased(row: Row, level: Level) -> tuple[str, ...]:
     if "text_generality" in row.fields:
         at = "text_generality"
-        return row.inner(at).texts(f"{at}.{level.paraphrases}")
+        return row.inner(at).prompts(f"{at}.{level.paraphrases}")
     prompts = [row.text(level.question)]
     if level is IE and isinstance(row.fields.get(level.paraphrases), dict):
         given = row.inner(level.paraphrases)
-        prompts += given.texts(f"{level.paraphrases}.ie_ques_paraphrases")
+        prompts += given.prompts(f"{level.paraphrases}.ie_ques_paraphrases")
     return tuple(dict.fromkeys(prompts))[:_WORDINGS]
 
 

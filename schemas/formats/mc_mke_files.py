@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import InputError
 from schemas.formats.files import read_rows
-from schemas.formats.mc_mke_levels import IE, IRO, SRO, level_of
+from schemas.formats.mc_mke_levels import IE, IRO, SRO, Level, level_of
+from schemas.layout import read_json
 
 _TESTS = ("text_generality", "image_generality", "consistency", "locality")
 
@@ -22,31 +23,75 @@ def read_joined(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             released ones have in their names: `input`, and the name of each test.
 
     Raises:
-        InputError: If there is no file of edits, there are two for one thing, or one cannot be
-            read.
+        InputError: If there is no file of edits, there are two for one thing, one cannot be read,
+            a row has no number, two rows of a file have the same, or a test has one that no edit
+            has; the last shows after all edits.
     """
     files = sorted(file for file in folder.iterdir() if file.suffix in (".jsonl", ".json"))
     edits = _one([file for file in files if "input" in file.name], folder, "edits ('input')")
     if edits is None:
         raise InputError("holds no file of edits, whose name has 'input' in it", file=folder)
-    tests: dict[str, dict[Any, dict[str, Any]]] = {}
+    tests: dict[str, Mapping[int, _Numbered]] = {}
     for name in _TESTS:
         fitting = [f for f in files if name in f.name and f != edits and "ignore" not in f.name]
         file = _one(fitting, folder, name)
-        rows = read_rows(file) if file is not None else ()
-        tests[name] = {row.get(_level_of_test(row)): row for _, row in rows}
+        found = () if file is None else _numbered(file, _level_of_test, "answers")
+        tests[name] = {test.number: test for test in found}
     ignored = _ignored(files)
-    for number, row in read_rows(edits):
-        key = row.get(level_of(row).number)
-        found = {name: tests[name][key] for name in _TESTS if key in tests[name]}
-        if key in ignored:  # the released scorer leaves them out: their answer does not change
-            found.pop("consistency", None)
-        yield number, {**row, **found}
+    known: set[int] = set()
+    for edit in _numbered(edits, level_of, "is"):
+        known.add(edit.number)
+        fields = {
+            name: tests[name][edit.number].fields for name in _TESTS if edit.number in tests[name]
+        }
+        if edit.number in ignored:  # the released scorer leaves them out: their answer stays
+            fields.pop("consistency", None)
+        yield edit.row, {**edit.fields, **fields}
+    for test in (test for found in tests.values() for test in found.values()):
+        if test.number not in known:
+            raise test.error(f"is {test.number}, and no edit has this number")
 
 
-def _level_of_test(row: Mapping[str, Any]) -> str:
-    numbers = (level.number for level in (IE, IRO, SRO) if level.number in row)
-    return next(numbers, "")
+@dataclass(frozen=True)
+class _Numbered:
+    """A row of a file with the number of its edit, and the field that holds it."""
+
+    file: Path
+    row: int
+    field: str
+    fields: Mapping[str, Any]
+
+    @property
+    def number(self) -> int:
+        return self.fields[self.field]
+
+    def error(self, reason: str) -> InputError:
+        return InputError(reason, file=self.file, row=self.row, field=self.field)
+
+
+def _numbered(
+    file: Path, level: Callable[[Mapping[str, Any]], Level], verb: str
+) -> Iterator[_Numbered]:
+    """The rows of a file, each with a number of its own."""
+    seen: dict[int, int] = {}
+    for number, fields in read_rows(file):
+        row = _Numbered(file, number, level(fields).number, fields)
+        if row.field not in fields:
+            raise row.error("is missing, and by it edits and tests are joined")
+        if not _whole(row.number):
+            raise row.error(f"is a {type(row.number).__name__}, not a whole number")
+        if (first := seen.setdefault(row.number, number)) != number:
+            raise row.error(f"{verb} edit {row.number} again; row {first} did")
+        yield row
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _level_of_test(fields: Mapping[str, Any]) -> Level:
+    """The level of a test, by its number; where it has none, any will do to say so."""
+    return next((level for level in (IE, IRO, SRO) if level.number in fields), IE)
 
 
 def _one(files: list[Path], folder: Path, what: str) -> Path | None:
@@ -56,10 +101,13 @@ def _one(files: list[Path], folder: Path, what: str) -> Path | None:
     return files[0] if files else None
 
 
-def _ignored(files: list[Path]) -> set[Any]:
+def _ignored(files: list[Path]) -> set[int]:
     """The numbers of edits whose consistency is not asked."""
-    lists = [file for file in files if "ignore" in file.name]
-    try:
-        return {number for file in lists for number in json.loads(file.read_text("utf-8"))}
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"is no list of numbers: {error}", file=lists[0]) from None
+    found: set[int] = set()
+    for file in files:
+        if "ignore" in file.name:
+            numbers = read_json(file)
+            if not isinstance(numbers, list) or not all(map(_whole, numbers)):
+                raise InputError("is no list of whole numbers", file=file)
+            found.update(numbers)
+    return found

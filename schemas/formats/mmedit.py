@@ -26,7 +26,7 @@ DEFAULTS: Mapping[str, Any] = {"pred": ""}
 """Loaders read `pred` but only use it in a condition string, so it may be empty."""
 
 FOREIGN = frozenset({"knowledge_type"})
-"""Marks a row of MMKE-Bench, whose questions only that format reads."""
+"""Marks a row of MMKE-Bench, whose questions neither this format nor VLKEB's reads."""
 
 _OTHER_PICTURE = ("image_rephrase", "image_other_instance", "image_augmented")
 _UNRELATED_PICTURE = ("unrelated_image", "negative")
@@ -51,7 +51,7 @@ def parse(row: Row) -> EditRecord:
         target_true=target_true,
         positives=tuple(
             Sample("rephrase", prompt, image, target)
-            for prompt in row.texts("rephrased_questions_train")
+            for prompt in row.prompts("rephrased_questions_train")
         ),
         negatives=negatives(row, question),
     )
@@ -208,5 +208,5 @@ FORMAT = Format(
     parse=parse,
     render=render,
     defaults=DEFAULTS,
-    foreign=FOREIGN,
+    foreign=FOREIGN | {"port_new"},  # questions that only VLKEB's reader asks
 )

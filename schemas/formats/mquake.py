@@ -156,7 +156,7 @@ def _answers_of(rewrite: Rewrite, hops: Sequence[Hop], answer: str) -> tuple[str
 
 def _question(row: Row, chain: int) -> Probe:
     """The probe of the multi-hop question, with all its wordings."""
-    questions = row.texts("questions")
+    questions = row.prompts("questions")
     if not questions:
         raise row.error("holds no question", "questions")
     before = distinct(row.text("answer"), row.texts("answer_alias"))
@@ -168,7 +168,7 @@ def _question(row: Row, chain: int) -> Probe:
         prompts=questions,
         images=(),
         answers=distinct(row.text("new_answer"), row.texts("new_answer_alias")),
-        answers_pre_edit=tuple(dict.fromkeys((*before, *row.texts("answer_extended")))),
+        answers_pre_edit=distinct(before[0], (*before[1:], *row.texts("answer_extended"))),
         hops=max(chain - 1, 1),
     )
 

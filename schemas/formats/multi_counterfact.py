@@ -39,15 +39,15 @@ def parse(row: Row) -> EditRecord:
     )
     new, true = (request.target_new,), (request.target_true or "",)
     probes = [mmedit.edit_probe(request)]
-    if prompts := row.texts("paraphrase_prompts"):
+    if prompts := row.prompts("paraphrase_prompts"):
         probes.append(mmedit.reached("rephrase", prompts, None, request.target_new))
     for field, kind, answers in (
         ("neighborhood_prompts", "neighborhood", true),
         ("attribute_prompts", "attribute", new),
     ):
-        if prompts := row.texts(field):
+        if prompts := row.prompts(field):
             probes.append(Probe(kind, "locality", kind, "unchanged", prompts, (), answers))
-    if prompts := row.texts("generation_prompts"):
+    if prompts := row.prompts("generation_prompts"):
         probes.append(Probe("generation", "generality", "generation", "target", prompts, (), ()))
     return EditRecord(row.id, (request,), tuple(probes))
 

@@ -52,12 +52,12 @@ def parse(row: Row) -> EditRecord:
         target_true=humans[0] if humans else None,
         positives=tuple(
             Sample("rephrase", prompt, image, target)
-            for prompt in row.texts("rephrased_questions_train")
+            for prompt in row.prompts("rephrased_questions_train")
         ),
         negatives=mmedit.negatives(row, question),
     )
     probes = [mmedit.edit_probe(request, tuple(dict.fromkeys(humans)))]
-    if rephrased := row.texts("rephrased_questions"):
+    if rephrased := row.prompts("rephrased_questions"):
         probes.append(mmedit.reached("rephrase", rephrased, image, target))
     if pictures := row.images_in(f"generality/{number}"):
         probe = mmedit.reached("image_rephrase", (question,), None, target)

@@ -7,6 +7,7 @@ are read.
 
 `edit` holds no question and no answer, only a statement of both, such as "The capital of X is Y."
 The answer is the label that a test gives for `target_id`. Where no test gives one, it is what
+follows the question that the statement shares with that of the old fact; without an old fact, what
 follows the statement's verb. Each test query becomes a probe. Its conditions, which say what the
 unedited model should know, come back on export and are not asked.
 """
@@ -37,6 +38,7 @@ _OLD_FACTS = ("original_fact", "previous_fact")
 _VERB = r"(?:is followed by|follows|is|are)"
 _OPENING = (
     # A relative clause has a verb of its own in front of the statement's: "which X plays in is".
+    rf"The .+? that is most likely to be performed in .+? {_VERB}",
     rf"The .+? which .+? (?:is|are|plays|won)\b.*? {_VERB}",
     rf"The .+? {_VERB}",
     r".+? (?:is followed by|follows)",
@@ -45,11 +47,14 @@ _OPENING = (
 _STATEMENTS = tuple(re.compile(rf"({opening}) (.+?)\.?", re.S) for opening in _OPENING)
 """A question and its answer in one statement, the more telling patterns first."""
 
+_ENDS_IN_VERB = re.compile(rf".* {_VERB}", re.S)
+
 _SUBJECTS = tuple(
     re.compile(pattern)
     for pattern in (
         r"The .+? which (.+) (?:is (?:associated with|a member of|part of|the capital of)"
         r"|plays in) is",
+        r"The .+? that is most likely to be performed in (.+) is",
         r"The number of children (.+) has is",
         r"The name of the award (.+) won is",
         r"The .+ (?:held by|currency in) (.+) is",
@@ -63,19 +68,19 @@ _SUBJECTS = tuple(
 def parse(row: Row) -> EditRecord:
     """The record of a row: one request, and a probe for each test query that can be judged."""
     edit = row.inner("edit")
-    prompt, target = _split(row, edit, "edit")
-    before = None
+    old = None
     for name in _OLD_FACTS:
         if edit.fields.get(f"edit.{name}") is not None:
             fact = edit.inner(f"edit.{name}")
-            before = _after(fact.text(f"edit.{name}.prompt"), prompt)
+            old = fact.text(f"edit.{name}.prompt")
+    prompt, target = _split(row, edit, "edit", old)
     request = EditRequest(
         id=row.id,
         prompt=prompt,
         image=None,
         subject=_subject(prompt),
         target_new=target,
-        target_true=before,
+        target_true=None if old is None else _after(old, prompt),
     )
     probes = [mmedit.edit_probe(request)]
     for group, (axis, kind, expectation) in _GROUPS.items():
@@ -135,17 +140,27 @@ def _answers(query: Row, at: str) -> tuple[str, ...]:
     texts: list[str] = []
     for inner, answer in query.each(f"{at}.answers"):
         value = answer.optional_text(f"{inner}.value")
-        texts += [text for text in (value, *answer.texts(f"{inner}.aliases")) if text]
+        texts += [
+            text for text in (value, *answer.texts(f"{inner}.aliases")) if text and text.strip()
+        ]
     return tuple(dict.fromkeys(text for text in texts if len(text) > 1 or text.isdigit()))
 
 
-def _split(row: Row, edit: Row, at: str) -> tuple[str, str]:
-    """The question and the answer that an edit states together."""
+def _split(row: Row, edit: Row, at: str, old: str | None) -> tuple[str, str]:
+    """The question and the answer that an edit states together.
+
+    Its end is the label that a test gives for the answer. Without one, the question is what the
+    old fact's statement shares with it; without that, what the benchmark's wordings say.
+    """
     statement = edit.text(f"{at}.prompt")
     for label in sorted(_labels(row, edit.fields.get(f"{at}.target_id")), key=len, reverse=True):
         for ending in (f" {label}.", f" {label}"):
             if statement.endswith(ending) and len(statement) > len(ending):
                 return statement.removesuffix(ending), label
+    if old is not None and (shared := _shared_question(statement, old)) is not None:
+        answer = _after(statement, shared)
+        if answer is not None and _after(old, shared) is not None:
+            return shared, answer
     for pattern in _STATEMENTS:
         if found := pattern.fullmatch(statement):
             return found[1], found[2]
@@ -163,6 +178,18 @@ def _labels(row: Row, target: Any) -> set[str]:
         for inner, answer in query.each(f"{at}.answers")
         if (label := answer.optional_text(f"{inner}.value")) is not None
     }
+
+
+def _shared_question(statement: str, old: str) -> str | None:
+    """The longest common opening of whole words that ends in a verb; None where there is none.
+
+    A subject may hold verbs of its own. That of the question is the last one before the answers
+    part, save where both answers open with the same words and there is a verb among those.
+    """
+    pairs = enumerate(zip(statement, old, strict=False))
+    parted = next((i for i, (new, was) in pairs if new != was), min(len(statement), len(old)))
+    openings = (statement[:i] for i in range(parted - 1, 0, -1) if statement[i] == " ")
+    return next((opening for opening in openings if _ENDS_IN_VERB.fullmatch(opening)), None)
 
 
 def _after(statement: str, question: str) -> str | None:

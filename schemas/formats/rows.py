@@ -61,20 +61,20 @@ class Row:
         return InputError(reason, file=self._context.file, row=self._context.row, field=field)
 
     def text(self, field: str) -> str:
-        """A field that must hold text."""
+        """A field that must hold text, and not of spaces alone."""
         value = self.optional_text(field)
         if value is None:
             raise self.error("is missing or empty", field)
         return value
 
     def optional_text(self, field: str) -> str | None:
-        """A field that may hold text; None where it is missing, null or empty."""
+        """A field that may hold text; None where it is missing, null, empty or of spaces alone."""
         value = self.fields.get(field)
-        if value is None or value == "":
+        if value is None:
             return None
         if not isinstance(value, str):
             raise self.error(f"is {_kind(value)}, not text", field)
-        return value
+        return value if value.strip() else None
 
     def texts(self, field: str) -> tuple[str, ...]:
         """A field that holds a list of texts; empty where it is missing or null."""
@@ -84,6 +84,14 @@ class Row:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.error("is not a list of texts", field)
         return tuple(value)
+
+    def prompts(self, field: str) -> tuple[str, ...]:
+        """A list of texts to ask, none of which may be empty."""
+        found = self.texts(field)
+        for index, text in enumerate(found):
+            if not text.strip():
+                raise self.error("is empty", f"{field}[{index}]")
+        return found
 
     def objects(self, field: str) -> tuple[dict[str, Any], ...]:
         """A field that holds a list of objects; empty where it is missing or null."""

@@ -30,13 +30,13 @@ def parse(row: Row) -> EditRecord:
     probes = [mmedit.edit_probe(request)]
     if (rephrased := row.optional_text("para_question")) is not None:
         probes.append(mmedit.reached("rephrase", (rephrased,), None, request.target_new))
-    questions, answers = row.texts("sub_question"), row.texts("sub_answer")
+    questions, answers = row.prompts("sub_question"), row.texts("sub_answer")
     if len(questions) != len(answers):
         raise row.error(
             f"has {len(answers)} entries, and sub_question has {len(questions)}", "sub_answer"
         )
     for index, (question, answer) in enumerate(zip(questions, answers, strict=True)):
-        if not answer:
+        if not answer.strip():
             raise row.error("is empty", f"sub_answer[{index}]")
         kind, name = "sub_question", f"sub_question/{index}"
         probes.append(Probe(name, "portability", kind, "target", (question,), (), (answer,)))

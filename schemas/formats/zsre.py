@@ -74,7 +74,7 @@ def required(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _answers(row: Row) -> tuple[str, ...]:
-    answers = tuple(text for text in row.texts("answers") if text)
+    answers = tuple(text for text in row.texts("answers") if text.strip())
     if not answers:
         raise row.error("holds no answer", "answers")
     return answers

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from medit_eval import Report, compare_runs, rescore, score, write_questions
 from medit_eval.__main__ import app
+from medit_eval.questions import alias
 from medit_eval.runs import read_manifest
 from schemas.arrow import OKEDIT
 from schemas.errors import InputError
@@ -189,10 +190,17 @@ BAD: list[tuple[Change, str]] = [
     (first(post_edit=None), "row 0, field 'post_edit': is missing: the edited model's answer"),
     (first(post_edit=["Rome"]), "row 0, field 'post_edit': is a list, not a text"),
     (first(pre_edit=3.5), "row 0, field 'pre_edit': is a float, not a text"),
+    (first(pre_edit="a\ud800"), "row 0, field 'pre_edit': holds half a surrogate pair"),
+    (first(post_edit="\udfffb"), "row 0, field 'post_edit': holds half a surrogate pair"),
+    (first(failure="b\ud800"), "row 0, field 'failure': holds half a surrogate pair"),
+    (first(post_edit_continuation="\ud800"), "field 'post_edit_continuation': holds half"),
+    (first(pre_edit=None, pre_edit_continuation="and so on"),
+     "row 0, field 'pre_edit': is missing, and pre_edit_continuation is there"),
     (first(failure=" "), "row 0, field 'failure': is empty; it says why there is no answer"),
     (lambda rows: [*rows, rows[1]], "row 12: answers the question of row 1 again"),
     (lambda rows: rows[:-2], "has no prediction for 2 of 12 questions; the first is record r2, "
-                             "probe text, index 0, phase after"),
+                             f"probe text ({alias('r2', 'text')} among the questions), index 0, "
+                             "phase after"),
     (lambda rows: [], "holds no rows"),
 ]  # fmt: skip
 
@@ -262,13 +270,44 @@ def test_the_questions_hold_no_answers(tmp_path: Path) -> None:
     write_questions([record], tmp_path / "q.jsonl")
     text = (tmp_path / "q.jsonl").read_text()
     rows = [json.loads(line) for line in text.splitlines()]
-    assert [row["probe"] for row in rows] == ["edit", "rephrase", "text", "one_hop"]
+    named = [row.pop("probe") for row in rows]
+    assert len(set(named)) == len(rows) == 4
+    assert all(len(name) == 16 and set(name) <= set("0123456789abcdef") for name in named)
+    write_questions([person(1)], tmp_path / "other.jsonl")
+    others = [json.loads(line) for line in (tmp_path / "other.jsonl").read_text().splitlines()]
+    assert not {row["probe"] for row in others} & set(named)  # nor is it the kind's everywhere
     assert rows[0]["requests"] == [
         {"prompt": "Ann 0 was born in", "subject": "Ann 0", "target_new": "Rome 0", "image": None}
     ]
-    fields = {"record", "probe", "index", "phase", "prompt", "image", "continue", "requests"}
+    fields = {"record", "index", "phase", "prompt", "image", "continue", "requests"}
     assert all(row.keys() == fields for row in rows)
     assert not any(answer in text for answer in ("Oslo", "France", "Italy", "Norway", "unchanged"))
+    assert not any(kind in text for kind in ('edit"', "rephrase", '"text', "one_hop", "local"))
+
+
+def test_probes_go_by_their_own_ids_too(records: list[EditRecord], tmp_path: Path) -> None:
+    rows = rows_of(records, tmp_path)
+    own = [probe.id for record in records for probe in record.probes]
+    path = write(tmp_path / "theirs.jsonl", rows)
+    report = given(path, records)
+    named = [row | {"probe": name} for row, name in zip(rows, own, strict=True)]
+    assert given(write(path, named), records).raw == report.raw
+    assert [prediction.probe for prediction in report.raw] == own
+    with pytest.raises(InputError, match="row 4: answers the question of row 0 again"):
+        given(write(path, [*rows[:4], named[0]]), records)
+    with pytest.raises(InputError, match="which record r1 does not have"):
+        given(write(path, [rows[0] | {"record": "r1"}]), records)
+
+
+def test_questions_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "q.jsonl"):
+        with pytest.raises(InputError, match="cannot be written: ") as caught:
+            write_questions([person(0)], out)
+        assert caught.value.file == out
+    with pytest.raises(InputError, match=r"picture \w+ cannot be written"):
+        write_questions([make_record(0)], tmp_path / "q.jsonl", pictures=tmp_path / "file")
+    assert not (tmp_path / "q.jsonl").exists()
 
 
 def test_the_command_line(records: list[EditRecord], tmp_path: Path) -> None:

@@ -148,6 +148,9 @@ def test_balancedit_equals_its_formulas() -> None:
     assert found["reliability", "edit", "balancedit_accuracy"].mean == pytest.approx(means["edit"])
     row = found["locality", "negative", "balancedit_locality"]
     assert row.mean == pytest.approx(means["negative"])
+    assert ("locality", "text", "balancedit_locality") not in found  # the top 1 there, not the 10
+    row = found["locality", "all", "balancedit_locality"]
+    assert row.mean == pytest.approx(means["negative"])
     row = found["harmonic_mean", "all", "balancedit_harmonic"]
     wanted = [means[kind] for kind in ("rephrase", "image_rephrase", "negative")]
     expected = literal.harmonic(wanted) if all(wanted) else 0.0

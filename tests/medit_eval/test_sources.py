@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,20 @@ def test_a_builders_folder_and_its_files(tmp_path: Path) -> None:
 def test_records_in_memory() -> None:
     records = [make_record(0), make_record(1)]
     assert load(iter(records)) == records
+
+
+def test_two_probes_of_one_id_are_refused() -> None:
+    first, second = make_record(0), make_record(1)
+    twice = replace(second, probes=(*second.probes, second.probes[0]))
+    with pytest.raises(InputError, match="two probes have the id") as caught:
+        load([first, twice])
+    assert caught.value.row == second.id
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(limit: int) -> None:
+    with pytest.raises(InputError, match=f"^field 'limit': is {limit}; at least one record"):
+        load([make_record(0)], limit=limit)
 
 
 def test_a_data_set_of_the_datasets_library(tmp_path: Path) -> None:

@@ -40,6 +40,16 @@ def test_two_edits_of_one_question() -> None:
     assert find_conflicts([first, replace(second, requests=first.requests)]) == ()
 
 
+def test_an_accepted_wording_on_either_side_is_no_contradiction() -> None:
+    first, second = record("a", "Per speaks", "Norn"), record("b", "per speaks", "Dalish")
+    (request,) = second.requests
+    known = replace(second, requests=(replace(request, target_new_aliases=("NORN.",)),))
+    assert find_conflicts([first, known]) == find_conflicts([known, first]) == ()
+    relies = record("c", "x", "1", ("Per speaks", "Norn"))
+    assert find_conflicts([relies, known]) == find_conflicts([known, relies]) == ()
+    assert len(find_conflicts([relies, second])) == len(find_conflicts([second, relies])) == 1
+
+
 def test_a_record_does_not_conflict_with_itself() -> None:
     own = record("a", "Per speaks", "Norn", ("Per speaks", "Dalish"))
     assert find_conflicts([own]) == ()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import InputError
-from schemas.formats import FORMATS
+from schemas.formats import FORMATS, ReadContext
 from schemas.formats.files import read_rows
 from schemas.formats.okedit import read_joined
 
@@ -79,6 +79,7 @@ def test_parquet(tmp_path: Path) -> None:
         ("a.json", '[{"a": 1}] x', "row 1: is not JSON: .*trailing"),
         ("a.json", '[{"a": NaN}]', "row 0: is not JSON"),
         ("a.json", '[{"a": 1e999}]', "row 0: is not JSON: 1E.999 is out of range"),
+        ("a.json", '[{"a": 1e99999999999999999999}]', "row 0: is not JSON: a number is out of r"),
         ("a.json", '[{"a": 1}, 7]', "row 1: is a int, not an object"),
         ("a.json", '[{"a": "é"}]'.encode("latin-1"), "row 0: is not UTF-8"),
         ("a.jsonl", "", "holds no rows"),
@@ -97,6 +98,56 @@ def test_faults_name_file_and_row(
     with pytest.raises(InputError, match=message) as caught:
         list(read_rows(path))
     assert caught.value.file == path
+
+
+LONG = "9" * 5000
+"""More digits than Python makes a whole number of."""
+
+
+@pytest.mark.parametrize("padding", [0, 60_000, 65_500])
+@pytest.mark.parametrize("key", [None, "rows"])
+def test_a_number_too_long_ends_no_process(tmp_path: Path, padding: int, key: str | None) -> None:
+    def text(number: str) -> str:
+        rows = '[{"a": 1},' + " " * padding + '{"b": ' + number + "}]"
+        return f'{{"rows": {rows}}}' if key else rows
+
+    path = put(tmp_path / "a.json", text(f"-{LONG}"))
+    rows = read_rows(path, key=key)
+    assert next(rows) == (0, {"a": 1})
+    with pytest.raises(InputError, match="row 1: is not JSON: a whole number has more than 4,300"):
+        next(rows)
+    for legal in (f'"{LONG}"', LONG[:4300], f"[{LONG[:4000]}, {LONG[:4000]}]", f'["{LONG}", 1.5]'):
+        found = list(read_rows(put(path, text(legal)), key=key))
+        assert typed(found) == typed([(0, {"a": 1}), (1, {"b": json.loads(legal)})])
+    put(tmp_path / "a.jsonl", f'{{"a": {LONG}}}')
+    with pytest.raises(InputError, match=r"row 0 .*: is not JSON: Exceeds the limit"):
+        list(read_rows(tmp_path / "a.jsonl"))
+
+
+def test_a_long_number_beside_the_list(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.json", f'{{"n": {LONG}, "rows": []}}')
+    with pytest.raises(InputError, match="row 0: is not JSON: a whole number has more than 4,300"):
+        list(read_rows(path, key="rows"))
+    assert list(read_rows(put(path, f'{{"n": "{LONG}", "rows": []}}'), key="rows")) == []
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_deep_nesting_is_no_crash(tmp_path: Path, suffix: str) -> None:
+    refused: list[tuple[int, object, str]] = []
+    path = tmp_path / f"a{suffix}"
+    for depth in (100, *range(200, 1000, 50), 20_000):
+        row = '{"question": "q", "answer": "a", "para_question": "p", "deep": '
+        row += "[" * depth + "]" * depth + "}"
+        put(path, row if suffix == ".jsonl" else f"[{row}]")
+        try:
+            for number, fields in read_rows(path):
+                context = ReadContext(file=path, row=number)
+                FORMATS["unke"].read_row(fields, context=context)
+        except InputError as error:
+            refused.append((depth, error.file, str(error.row)[0]))
+    assert (20_000, path, "0") in refused
+    assert {(file, row) for depth, file, row in refused if depth > 100} == {(path, "0")}
+    assert 100 not in {depth for depth, _, _ in refused}
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.parquet"])

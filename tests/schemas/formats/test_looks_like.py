@@ -10,7 +10,14 @@ from schemas.errors import InputError
 from schemas.formats import FORMATS, ReadContext, looks_like
 from tests.document_factories import make_document_record
 
-from .conftest import KNOWEDIT_ROW, MMEDIT_ROW, MMKE_ENTITY_ROW, OKEDIT_ROW, VLKEB_ROW
+from .conftest import (
+    KNOWEDIT_ROW,
+    MMEDIT_ROW,
+    MMKE_ENTITY_ROW,
+    OKEDIT_ROW,
+    ONE_HOP_ROW,
+    VLKEB_ROW,
+)
 from .text_rows import (
     FLAT_ROW,
     HUB_ROW,
@@ -42,13 +49,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "fruit": FORMATS["fruit"].write_row(make_document_record()),
 }
 
-SAME_FIELDS = ({"mmedit", "vlkeb", "easyedit"}, {"zsre-mend", "zsre-rome"})
+SAME_FIELDS = ({"mmedit", "easyedit"}, {"zsre-mend", "zsre-rome"})
 """Formats that differ in what they make of the same fields."""
 
 READ_TOO = {
     ("counterfact", "multi-counterfact"),  # a form of it
     ("mquake-remastered", "mquake"),  # a form of it
     ("easyedit-text", "counterfact"),  # its loader reads the flat fields as well
+    ("vlkeb", "mmedit"),  # a row without questions that chain facts
+    ("vlkeb", "easyedit"),  # the same
 }
 """A name, and a format whose rows are read under it without loss."""
 
@@ -72,6 +81,8 @@ def test_rows_are_recognised(name: str) -> None:
     expected: set[str] = next((same for same in SAME_FIELDS if name in same), {name})
     if name == "counterfact":
         expected = {name, "easyedit-text"}
+    if name in ("mmedit", "easyedit"):
+        expected = {*expected, "vlkeb"}
     assert found == expected
 
 
@@ -80,6 +91,13 @@ def test_a_wrong_name_is_answered_with_the_right_one(given: str, true: str) -> N
     context = ReadContext(file="x.json", row=4)
     with pytest.raises(InputError, match=f"x.json, row 4.*; the row looks like .*'{true}'"):
         FORMATS[given].read_row(EXAMPLES[true], context=context)
+
+
+@pytest.mark.parametrize("given", ["mmedit", "easyedit"])
+@pytest.mark.parametrize("row", [VLKEB_ROW, ONE_HOP_ROW], ids=["hops", "second edits"])
+def test_portability_questions_are_not_lost(given: str, row: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"'port_new'.* no field of .*; .* looks like 'vlkeb'$"):
+        FORMATS[given].read_row(row)
 
 
 @pytest.mark.parametrize(("given", "true"), sorted(READ_TOO))

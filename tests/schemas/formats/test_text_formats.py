@@ -19,8 +19,9 @@ from schemas.manifest import Rules
 from schemas.records import APART, EditRecord
 from schemas.rules import check_record
 
-from .conftest import CAPTION_ROW, ROWS
+from .conftest import CAPTION_ROW, KNOWEDIT_ROW, OKEDIT_ROW, ROWS
 from .text_rows import (
+    FLAT_ROW,
     HUB_ROW,
     IE_ROW,
     IE_TESTED_ROW,
@@ -97,6 +98,81 @@ def test_zsre_has_two_readings() -> None:
         "Oslo",
         ZSRE_ROW["loc"],
     )
+
+
+# Blank texts and groups of other names -----------------------------------------------------------
+
+BLANK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("multi-counterfact", MULTI_ROW, {"paraphrase_prompts": ["", "x"]}, "paraphrase_prompts[0]"),
+    ("counterfact", MULTI_ROW, {"neighborhood_prompts": ["a", "  "]}, "neighborhood_prompts[1]"),
+    ("multi-counterfact", MULTI_ROW, {"attribute_prompts": ["\t"]}, "attribute_prompts[0]"),
+    ("multi-counterfact", MULTI_ROW, {"generation_prompts": [""]}, "generation_prompts[0]"),
+    ("mquake", MQUAKE_ROW, {"questions": ["", ""]}, "questions[0]"),
+    ("mquake-remastered", HUB_ROW, {"questions": ["a", " "]}, "questions[1]"),
+    ("unke", UNKE_ROW, {"sub_question": ["a", ""]}, "sub_question[1]"),
+    ("unke", UNKE_ROW, {"sub_answer": ["a", " "]}, "sub_answer[1]"),
+    ("okedit", OKEDIT_ROW, {"rephrased_questions": [""]}, "rephrased_questions[0]"),
+    ("okedit", OKEDIT_ROW, {"rephrased_questions_train": [""]}, "rephrased_questions_train[0]"),
+    ("mmedit", CAPTION_ROW, {"rephrased_questions_train": [" "]}, "rephrased_questions_train[0]"),
+    ("mc-mke", IE_TESTED_ROW,
+     {"text_generality": {"ie_question_paraphrases": ["a", ""]}},
+     "text_generality.ie_question_paraphrases[1]"),
+    ("mc-mke", IE_ROW, {"ie_question_paraphrases": {"ie_ques_paraphrases": [""]}},
+     "ie_question_paraphrases.ie_ques_paraphrases[0]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "row", "change", "field"), BLANK)
+def test_a_blank_prompt_in_a_list_is_refused(
+    name: str, row: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(name, {**row, **change})
+    assert str(caught.value) == f"x.json, row 0, field {field!r}: is empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "field"),
+    [
+        ("counterfact", FLAT_ROW, "target_new"),
+        ("counterfact", FLAT_ROW, "prompt"),
+        ("easyedit-text", KNOWEDIT_ROW, "target_new"),
+        ("zsre-mend", ZSRE_ROW, "alt"),
+        ("mmedit", CAPTION_ROW, "alt"),
+        ("okedit", OKEDIT_ROW, "counterfact_answer"),
+        ("unke", UNKE_ROW, "answer"),
+        ("mquake", MQUAKE_ROW, "new_answer"),
+    ],
+)
+def test_a_blank_target_is_refused(name: str, row: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError, match=f"field '{field}': is missing or empty"):
+        read(name, {**row, field: "  "})
+
+
+def test_blank_questions_that_may_be_left_out_are_not_asked() -> None:
+    for name, base, field in (
+        ("counterfact", FLAT_ROW, "rephrase_prompt"),
+        ("mmedit", CAPTION_ROW, "loc"),
+        ("unke", UNKE_ROW, "para_question"),
+    ):
+        row = {**base, field: " "}
+        record = read(name, row)
+        assert len(record.probes) == len(read(name, base).probes) - 1
+        assert FORMATS[name].write_row(record) == row
+    spaced = {**ZSRE_ROW, "answers": [" ", "Bergen"]}
+    assert read("zsre-rome", spaced).requests[0].target_new == "Bergen"
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("portability", "reasoning"), ("portability", "Other"), ("locality", "Reasoning")],
+)
+def test_groups_of_another_name_are_refused(field: str, name: str) -> None:
+    entry = {"prompt": "Where?", "ground_truth": "Oslo"}
+    with pytest.raises(InputError, match=f"field '{field}.{name}': is no group; known are Re"):
+        read("easyedit-text", {**KNOWEDIT_ROW, field: {name: [entry]}})
+    row = {**KNOWEDIT_ROW, field: {name: []}}
+    assert FORMATS["easyedit-text"].write_row(read("easyedit-text", row)) == row
 
 
 # MQuAKE -----------------------------------------------------------------------------------------
@@ -238,6 +314,8 @@ def test_rippleedits_statements_are_taken_apart() -> None:
         ("The name of the award Ida won is Gold.", "The name of the award Ida won is", "Ida",
          "Gold"),
         ("The number of children Ida has is 3.", "The number of children Ida has is", "Ida", "3"),
+        ("The name of the anthem that is most likely to be performed in Dalia is Ode.",
+         "The name of the anthem that is most likely to be performed in Dalia is", "Dalia", "Ode"),
         ("The name of the currency in Dalia is dal.", "The name of the currency in Dalia is",
          "Dalia", "dal"),
     ],
@@ -246,6 +324,47 @@ def test_statements_without_a_label(statement: str, prompt: str, subject: str, t
     edit = {"prompt": statement, "subject_id": "Q2", "relation": "ANY", "target_id": "Q77"}
     (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": edit}).requests
     assert (request.prompt, request.subject, request.target_new) == (prompt, subject, target)
+
+
+DIRECTOR = "The name of the director of {} is"
+ANTHEM = "The name of the anthem that is most likely to be performed in {} is"
+
+
+@pytest.mark.parametrize(
+    ("question", "new", "old"),
+    [
+        (DIRECTOR, "Zed", "Al"),
+        (DIRECTOR, "Zed", "Zack"),
+        (DIRECTOR, "Ida Holm", "Ida Lie"),
+        (DIRECTOR, "Ida", "Ida Lie"),
+        (DIRECTOR, "Ida", "Ida"),
+        (DIRECTOR, "What is it", "Al"),
+        (ANTHEM, "Ode", "Oda"),
+        ("The names of the cast members of {} are", "Bo", "Kai"),
+        ("{} follows", "Kite One", "Kite Two"),
+        ("{} is followed by", "Kite One", "Kite Two"),
+    ],
+)
+@pytest.mark.parametrize("subject", ["Love is Strange", "The Kids Are All Right", "What is Life"])
+@pytest.mark.parametrize("fact", ["original_fact", "previous_fact"])
+def test_verbs_in_names_are_told_from_the_statement_s(
+    question: str, new: str, old: str, subject: str, fact: str
+) -> None:
+    prompt = question.format(subject)
+    edit = {"prompt": f"{prompt} {new}.", "target_id": "Q77", fact: {"prompt": f"{prompt} {old}."}}
+    (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": edit}).requests
+    assert (request.prompt, request.target_new, request.target_true) == (prompt, new, old)
+    # "The" opens most of the benchmark's questions, and so is not taken for part of a name.
+    assert request.subject in (subject, subject.removeprefix("The "))
+
+
+def test_an_old_fact_of_another_wording_parts_no_statement() -> None:
+    edit = {"prompt": "The mother tongue of Ida is Dalish.", "target_id": "Q77"}
+    for old in ("The mother of Ida is Ane.", "Ida.", "The mother tongue of Ida is", "Is is."):
+        changed = {**edit, "original_fact": {"prompt": old}}
+        (request,) = read("rippleedits", {**RIPPLE_ROW, "edit": changed}).requests
+        assert (request.prompt, request.target_new) == ("The mother tongue of Ida is", "Dalish")
+        assert request.target_true is None
 
 
 def test_rippleedits_groups_are_kinds() -> None:
@@ -333,6 +452,53 @@ def test_mc_mke_files_are_joined(tmp_path: Path) -> None:
         file.unlink()
     with pytest.raises(InputError, match="holds no file of edits"):
         list(read_joined(tmp_path))
+
+
+NUMBER = "ie_edit_input_idx"
+
+
+@pytest.mark.parametrize(
+    ("edits", "tests", "file", "reason"),
+    [
+        ([None], [5], "input", r"row 0, field 'ie_edit_input_idx': is missing, and by it"),
+        ([[5]], [5], "input", "row 0, field 'ie_edit_input_idx': is a list, not a whole number"),
+        (["5"], [5], "input", "row 0, field 'ie_edit_input_idx': is a str, not a whole number"),
+        ([True], [5], "input", "row 0, field 'ie_edit_input_idx': is a bool, not a whole"),
+        ([5, 6, 5], [], "input", "row 2, field 'ie_edit_input_idx': is edit 5 again; row 0 did"),
+        ([5], [None], "locality", r"row 0, field 'ie_edit_input_idx': is missing, and by it"),
+        ([5], [5, [6]], "locality", "row 1, field 'ie_edit_input_idx': is a list, not a whole"),
+        ([0], ["0"], "locality", "row 0, field 'ie_edit_input_idx': is a str, not a whole"),
+        ([5, 6], [6, 6], "locality",
+         "row 1, field 'ie_edit_input_idx': answers edit 6 again; row 0 did"),
+        ([5, 6], [6, 7], "locality",
+         "row 1, field 'ie_edit_input_idx': is 7, and no edit has this number"),
+    ],
+)  # fmt: skip
+def test_mc_mke_files_that_do_not_go_together(
+    tmp_path: Path, edits: list[Any], tests: list[Any], file: str, reason: str
+) -> None:
+    def write(name: str, row: dict[str, Any], numbers: list[Any]) -> None:
+        rows = [{**row, NUMBER: number} for number in numbers]
+        for made, number in zip(rows, numbers, strict=True):
+            if number is None:
+                del made[NUMBER]
+        (tmp_path / name).write_text("".join(json.dumps(made) + "\n" for made in rows))
+
+    write("ie_input.jsonl", IE_ROW, edits)
+    if tests:
+        write("ie_locality.jsonl", IE_TESTED_ROW["locality"], tests)
+    with pytest.raises(InputError, match=reason) as caught:
+        list(read_joined(tmp_path))
+    assert caught.value.file == tmp_path / f"ie_{file}.jsonl"
+
+
+@pytest.mark.parametrize("text", ["{}", '["6"]', "[[6]]", "[6", "[true]"])
+def test_a_list_of_ignored_edits_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ie_input.jsonl").write_text(json.dumps(IE_ROW))
+    (tmp_path / "ie_ignore.json").write_text(text)
+    with pytest.raises(InputError, match="is no") as caught:
+        list(read_joined(tmp_path))
+    assert caught.value.file == tmp_path / "ie_ignore.json"
 
 
 def test_pictures_of_mc_mke_cannot_lead_out_of_their_folder(image_root: Path) -> None:
