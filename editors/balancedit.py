@@ -97,6 +97,10 @@ REFERENCE_RATE, REFERENCE_FAN_IN = 1e-4, 10_240
 """Adam's effective rate in the authors' code, and the width of the layer that it is for (the MLP of
 OPT-2.7B). An Adam step moves the layer's output in proportion to rate times width."""
 
+EPSILON = 1e-4
+"""Adam's epsilon, as in the authors' code. It is large beside the gradients of an edit that is
+almost learned, so that such an edit comes to rest."""
+
 PICTURE_SIDE = 364
 """Side of the empty pictures in pixels, as in the authors' code."""
 
@@ -295,6 +299,7 @@ class BalancEditModel(CodebookModel):
                 self._start(book, keys),
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
+                epsilon=EPSILON,
             )
         fresh = Codebook(tuple(entries), keys, copies)
         self.state = fresh if book is None else book.with_more(fresh)

@@ -54,6 +54,9 @@ layer puts out at the question's last token (`warm`)."""
 RADIUS, LEARNING_RATE, STEPS = 1.0, 1.0, 100
 """`eps`, `edit_lr` and `n_iter` of the code's configurations."""
 
+EPSILON = 1e-8
+"""Adam's epsilon: torch's own, which the code leaves as it is."""
+
 DEPTH = 0.9
 """Where the layer is in models that nothing was published for, as a share of the depth: GPT-J's."""
 
@@ -284,6 +287,7 @@ class GRACEModel(CodebookModel):
                 self._book.copies[where.to(self._book.keys.device)],
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
+                epsilon=EPSILON,
             )
         self._put(where, trained)
 

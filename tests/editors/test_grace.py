@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from editors.balancedit import BalancEdit
 from editors.copies import Vectors
 from editors.grace import GRACE
 from editors.lm import LM
@@ -128,6 +129,25 @@ def test_the_same_question_replaces_its_entry() -> None:
         assert [entry.request_id for entry in model.distances()] == ["again", "france"]
         (new, old) = model.score([Query(ANN.prompt)] * 2, ["Oslo", "Rome"])
         assert new.mean > old.mean
+
+
+@pytest.mark.parametrize(
+    ("editor", "epsilon"), [(ONE, 1e-8), (BalancEdit(layer=1, steps=2), 1e-4)], ids=["grace", "be"]
+)
+def test_adams_epsilon_is_that_of_each_methods_authors(
+    editor: GRACE | BalancEdit, epsilon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, adam = [], torch.optim.Adam
+
+    def noted(*args: Any, **options: Any) -> torch.optim.Adam:
+        made = adam(*args, **options)
+        seen.append(made.defaults["eps"])
+        return made
+
+    monkeypatch.setattr("torch.optim.Adam", noted)
+    with editor.apply(tiny("gpt2")) as model:
+        model.edit([ANN])
+    assert seen == [epsilon]
 
 
 @pytest.mark.parametrize("value", ["full", "low_rank"])
