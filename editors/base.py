@@ -74,6 +74,10 @@ class EditedModel(Answering):
     """The classes that `state` is made of beside tensors and plain values, so that it can be read
     back from a file."""
 
+    state_in_weights: ClassVar[bool] = False
+    """Whether all that `state` does is in the weights already, so that an edited model that is
+    saved as a whole goes on from its weights alone."""
+
     def __init__(self, lm: LM) -> None:
         """Take hold of a model; nothing is changed yet."""
         self.lm = lm

@@ -6,7 +6,8 @@ Every chosen linear layer W (o, d) becomes
 
 and A and B descend on the mean cross-entropy of the new answers. Between edits the change stands in
 the weights themselves, so that answering costs what it did; the adapter is kept beside them, and
-later edits go on training the same one: r bounds the rank of all edits together.
+later edits go on training the same one: r bounds the rank of all edits together. An edited model
+that is saved as a whole holds the change and no adapter, so later edits of it train a new one.
 """
 
 from __future__ import annotations
@@ -204,6 +205,7 @@ class LoRAModel(EditedModel):
     """
 
     state_kinds = (Adapter,)
+    state_in_weights = True
 
     def __init__(self, lm: LM, editor: LoRA, names: Sequence[str]) -> None:
         """Take hold of some layers."""

@@ -216,7 +216,9 @@ def save(folder: Path, content: Content, form: Form, *, texts: bool = True) -> N
         )
     settings = settings_of(editor_of(content.edited))
     tensors: dict[str, Tensor] = {}
-    structure = _written(content.state, tensors)
+    # What is in the weights of a whole model already must not be added to them again.
+    remembered = not (form == "model" and content.edited.state_in_weights)
+    structure = _written(content.state, tensors) if remembered else None
     for name, (original, edited) in content.weights.items():
         if form == "exact":
             tensors[f"{_WEIGHT}whole.{name}"] = edited

@@ -170,6 +170,38 @@ def test_a_whole_model_can_be_edited_further(saved: Path, tmp_path: Path) -> Non
         medit_eval.load(tmp_path / "model", "testbed/lm")
 
 
+OF_WEIGHTS = ("memit", "alphaedit", "come", "rome", "ft", "lora")
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_later_edits_of_a_saved_model_add_to_the_earlier_ones(
+    name: str, models: Path, tmp_path: Path
+) -> None:
+    lm = LM.load(models / "gpt2", device="cpu")
+    before = {name: p.detach().clone() for name, p in lm.model.named_parameters()}
+
+    def moved(edited: EditedModel) -> float:
+        """How far the edits moved the weights."""
+        weights = dict(edited.lm.model.named_parameters())
+        return sum(float((weights[n] - p).norm() ** 2) for n, p in before.items()) ** 0.5
+
+    with editor(name, lm, tmp_path).apply(lm) as edited:
+        edited.edit([ANN])
+        for form in ("delta", "model"):
+            edited.save(tmp_path / form, form=form)
+        edited.edit([FRANCE])
+        expected = moved(edited)
+    options = {"corpus": tmp_path / "corpus.txt", "cache": tmp_path / "cache"}
+    given = options if describe(tmp_path / "delta").left_out else {}
+    with medit_eval.load(tmp_path / "delta", lm, editor_options=given) as edited:
+        edited.edit([FRANCE])
+        assert moved(edited) == pytest.approx(expected, rel=1e-3)
+    edited = medit_eval.load(tmp_path / "model", editor_options=given, device="cpu")
+    assert (tmp_path / "model" / "edit.safetensors").is_file() == (name == "alphaedit")
+    edited.edit([FRANCE])
+    assert moved(edited) == pytest.approx(expected, rel=0.2)
+
+
 def rewrite(folder: Path, **fields: Any) -> None:
     path = folder / "edit.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
