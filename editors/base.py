@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from editors.kinds import annotated
 from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
@@ -210,12 +211,13 @@ class EditedModel(Answering):
         self.restore()
         folder = Path(folder)
         about = describe(folder)
-        about.require(folder, digest=self._own_digest(), kind=type(self).__name__)
+        about.require(folder, self.lm, digest=self._own_digest(), kind=type(self).__name__)
         weights, state = read(
             folder,
             about,
             original=self._parameter,
             kinds=self.state_kinds,
+            state_kind=annotated(type(self)).get("state", Any),
             device=self.lm.device,
         )
         for name, weight in weights.items():

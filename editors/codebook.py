@@ -76,6 +76,10 @@ class Codebook:
     keys: Tensor
     copies: Copies
 
+    def __post_init__(self) -> None:
+        if not len(self.entries) == len(self.keys) == len(self.copies):
+            raise ValueError("a codebook has as many keys and copies as entries")
+
     def nearest(self, keys: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
         """Distance and index of the nearest entry of each key, both of shape (B,)."""
         distance, index = distances(keys, self.keys, measure).min(dim=1)
@@ -177,6 +181,7 @@ class CodebookModel(EditedModel):
 
     keeps_weights = True
     state_kinds = (Codebook, Entry, FullCopies, LowRankCopies, Vectors)
+    state: Codebook | None
 
     def __init__(self, lm: LM, layer: nn.Module, *, key: Key, measure: Measure, rank: int) -> None:
         """Take hold of a layer.
@@ -189,7 +194,7 @@ class CodebookModel(EditedModel):
             rank: The rank that `memory` reckons with.
         """
         super().__init__(lm)
-        self.state: Codebook | None = None
+        self.state = None
         self.layer = layer
         self._key: Key = key
         self._measure: Measure = measure

@@ -212,11 +212,12 @@ class IKEModel(EditedModel):
 
     keeps_weights = True
     state_kinds = (Known, Fact, Picture, Lesson)
+    state: Known | None
 
     def __init__(self, lm: LM, editor: IKE) -> None:
         """Begin with an empty memory."""
         super().__init__(lm)
-        self.state: Known | None = None
+        self.state = None
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._sight = Sight(lm.asked_in("plain"), editor.image_layer, threshold=1.0)

@@ -219,13 +219,14 @@ class LocatedModel(EditedModel):
     """
 
     state_kinds = (Memory,)
+    state: Memory
 
     def __init__(self, lm: LM, editor: LocateThenEdit, aiming: Aiming) -> None:
         """Take hold of a model; see `EditedModel`."""
         super().__init__(lm)
         lm.anatomy.require_layers(editor.layers)
         self.editor = editor
-        self.state: Memory = Memory()
+        self.state = Memory()
         self._aiming = aiming
         self._prepared: _Prepared | None = None
         self._past: dict[int, Past] = {}

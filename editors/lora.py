@@ -206,11 +206,12 @@ class LoRAModel(EditedModel):
 
     state_kinds = (Adapter,)
     state_in_weights = True
+    state: Adapter | None
 
     def __init__(self, lm: LM, editor: LoRA, names: Sequence[str]) -> None:
         """Take hold of some layers."""
         super().__init__(lm)
-        self.state: Adapter | None = None
+        self.state = None
         self.editor = editor
         self._names = tuple(names)
 

@@ -171,11 +171,12 @@ class SCRModel(EditedModel):
 
     keeps_weights = True
     state_kinds = (Fact, Picture)
+    state: tuple[Fact, ...] | None
 
     def __init__(self, lm: LM, editor: SCR) -> None:
         """Begin with an empty memory."""
         super().__init__(lm)
-        self.state: tuple[Fact, ...] | None = None
+        self.state = None
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._forced: Forced | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import medit_eval
 from editors.base import EditedModel
@@ -222,23 +223,46 @@ def cut_and_signed(folder: Path) -> None:
     rewrite(folder, files={"edit.safetensors": sha256_of(folder / "edit.safetensors")})
 
 
+def settings(folder: Path, **changed: Any) -> None:
+    """Other settings, of which none is said to be left out."""
+    kept = json.loads((folder / "edit.json").read_text())["settings"]
+    rewrite(folder, settings={**kept, **changed}, left_out={})
+
+
+def narrower(folder: Path) -> None:
+    """Factors that cannot be multiplied."""
+    tensors = load_file(folder / "edit.safetensors")
+    right = next(name for name in tensors if name.startswith("weight.right."))
+    tensors[right] = tensors[right][:-1].contiguous()
+    save_file(tensors, folder / "edit.safetensors")
+    rewrite(folder, files={"edit.safetensors": sha256_of(folder / "edit.safetensors")})
+
+
 @pytest.mark.parametrize(
     ("spoil", "said", "file"),
     [
         (other_model, "belongs to a model with the digest f{32}, not", "edit.json"),
         (cut, r"has the SHA-256 [0-9a-f]{64}; edit.json says", "edit.safetensors"),
-        (cut_and_signed, "cannot be read: ", "edit.json"),
+        (cut_and_signed, "cannot be read: ", "edit.safetensors"),
         (lambda f: (f / "edit.safetensors").unlink(), "is not there", "edit.safetensors"),
         (lambda f: (f / "edit.json").unlink(), "no edits were saved here", ""),
         (lambda f: rewrite(f, editor="memitt"), "no editor 'memitt'; did you mean", "edit.json"),
         (lambda f: rewrite(f, editor=None), "names no editor: give the one", "edit.json"),
-        (lambda f: rewrite(f, format=1), "holds no edits of format 2", "edit.json"),
+        (lambda f: rewrite(f, format=1), "holds no edits of format 3", "edit.json"),
         (lambda f: rewrite(f, form="zip"), "is 'zip', not one of delta, exact, model", "edit.json"),
         (lambda f: rewrite(f, edits="2"), "is a str, not a int", "edit.json"),
         (lambda f: rewrite(f, files={}), "does not list edit.safetensors", "edit.json"),
         (lambda f: rewrite(f, files={"../x": ""}), "which is not in its folder", "edit.json"),
         (lambda f: rewrite(f, settings={"x": 1}), "of this installation has no 'x'", "edit.json"),
         (lambda f: rewrite(f, settings={}), "does not take them: .*layers", "edit.json"),
+        (lambda f: settings(f, cache="/tmp"), "no editor wrote its 'cache': paths", "edit.json"),
+        (lambda f: settings(f, corpus="/tmp/x"), "no editor wrote its 'corpus'", "edit.json"),
+        (lambda f: settings(f, corpus={"hub": {"repo": "/tmp/x"}}), "wrote its 'cor", "edit.json"),
+        (lambda f: settings(f, corpus={"hub": 3}), "no editor wrote its 'corpus'", "edit.json"),
+        (lambda f: settings(f, steps={"hub": 3}), "does not take them: holds some", "edit.json"),
+        (lambda f: settings(f, steps={"float": "x"}), "does not take them", "edit.json"),
+        (lambda f: settings(f, steps={"map": 3}), "does not take them", "edit.json"),
+        (narrower, "cannot be read: holds factors of shape", "edit.json"),
         (lambda f: rewrite(f, kind="Other"), "holds edits of Other, not of Located", "edit.json"),
     ],
 )  # fmt: skip
