@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from editors.anatomy import laid, oriented, parameter_name
 from editors.base import EditedModel
 from editors.batch import Batch
-from editors.codebook import find_layer
+from editors.codebook import find_layer, require_layer
 from editors.lm import LM
 from editors.presets import OWN_SEARCH, Kind, Preset, depth_source, listed, listed_sources
 from editors.rerun import Early, before
@@ -42,7 +42,7 @@ from editors.training import (
     encoded,
     require_finite,
 )
-from schemas.errors import InputError, require_one_of
+from schemas.errors import require_number, require_one_of
 from schemas.records import EditRequest
 
 Objective = Literal["answer", "prompt_last"]
@@ -93,8 +93,9 @@ class FT:
 
     def __post_init__(self) -> None:
         require_one_of("objective", self.objective, get_args(Objective))
-        if self.norm_constraint is not None and self.norm_constraint <= 0:
-            raise InputError(f"norm_constraint is positive or None, not {self.norm_constraint}")
+        require_layer(self.layer)
+        if self.norm_constraint is not None:
+            require_number("norm_constraint", self.norm_constraint, above=0)
         _ = self.schedule
 
     @property

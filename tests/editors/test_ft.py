@@ -141,10 +141,10 @@ def test_names_say_which_fine_tuning_it_is() -> None:
     [
         ({"order": "wide"}, "order is one of breadth, depth, not 'wide'"),
         ({"objective": "all"}, "objective is one of answer, prompt_last"),
-        ({"norm_constraint": 0.0}, "norm_constraint is positive or None"),
-        ({"steps": 0}, "must be positive"),
-        ({"learning_rate": -1.0}, "must be positive"),
-        ({"batch_size": 0}, "must be positive"),
+        ({"norm_constraint": 0.0}, "norm_constraint is a number above 0, not 0.0"),
+        ({"steps": 0}, "steps is a whole number of at least 1, not 0"),
+        ({"learning_rate": -1.0}, "learning_rate is a number above 0"),
+        ({"batch_size": 0}, "batch_size is a whole number of at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(options: dict[str, Any], said: str) -> None:
