@@ -8,10 +8,10 @@ A folder holds `edit.json` and, in one of three forms, what the edits changed:
 
 A memory beside the weights, such as a codebook or facts, is in `edit.safetensors` and `edit.json`
 in each of them. `edit.json` also says which editor with which hyperparameters made which edits of
-which model, which it knows by digests of its weights, configuration and tokenizer, and names all other files by
-their SHA-256, so that neither a damaged file nor one of another model is ever put to use. What a memory
-is made of is written by structure and read back into the classes that its method names; no code
-comes from a file. The file is written last: its presence means complete.
+which model, which it knows by digests of its weights, configuration and tokenizer, and names all
+other files by their SHA-256, so that neither a damaged file nor one of another model is ever put to
+use. What a memory is made of is written by structure and read back into the classes that its method
+names; no code comes from a file. The file is moved into place last: its presence means complete.
 """
 
 from __future__ import annotations
