@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from editors.anatomy import oriented
-from editors.ft import FT
+from editors.ft import FT, PAPER
 from editors.lm import LM
 from editors.prompts import Query
 from editors.training import Schedule, descend
@@ -129,6 +129,13 @@ def test_what_earlier_blocks_make_is_worked_out_once(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("editors.ft.KEPT_BYTES", 0)
         edited.edit(FACTS)
         assert len(runs) == 5 * len(FACTS)
+
+
+def test_the_source_of_a_preset_claims_no_more_than_what_is_from_there() -> None:
+    (published,) = [preset for preset in PAPER.values() if not preset.own]
+    assert published.settings == {"layer": 21}
+    assert "which train the whole block" in published.source
+    assert "GPT-J" not in (FT.__doc__ or "")
 
 
 def test_names_say_which_fine_tuning_it_is() -> None:
