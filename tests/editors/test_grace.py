@@ -142,7 +142,7 @@ def test_an_edit_that_was_merged_survives_another_of_its_entry() -> None:
     editor = replace(ONE, radius=1e3)
     with editor.apply(lm) as model:
         keys = model.keys([first, second])
-        half = float(torch.dist(*keys)) / 2
+        half = float(torch.dist(keys[0], keys[1])) / 2
         for asked, other, id_ in ((ANN, second, "too"), (ROME_TOO, first, "ann")):
             model.restore()
             model.edit([ANN, ROME_TOO])
