@@ -20,7 +20,7 @@ from editors.lm import LM
 from editors.locate import Aiming, LocatedModel, LocateThenEdit, Settings, new_values
 from editors.moments import Moment
 from editors.solve import THRESHOLD_RULES, NullSpace, Past, ThresholdRule
-from schemas.errors import InputError
+from schemas.errors import InputError, require_number
 
 Constants = Literal["released", "paper"]
 """`released`: the code's λ for the model (10 as a rule) and threshold 2e-2. `paper`: λ = 1 (eq. 14)
@@ -55,8 +55,8 @@ class AlphaEdit(LocateThenEdit):
         if self.threshold_rule not in THRESHOLD_RULES:
             known = ", ".join(THRESHOLD_RULES)
             raise InputError(f"unknown threshold rule {self.threshold_rule!r}; known are {known}")
-        if not self.null_weight > 0:
-            raise InputError(f"null_weight must be above 0, not {self.null_weight}")
+        require_number("null_weight", self.null_weight, above=0)
+        require_number("threshold", self.threshold)
 
     @property
     def name(self) -> str:

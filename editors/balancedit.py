@@ -57,12 +57,13 @@ from editors.codebook import (
     Measure,
     find_layer,
     pairwise,
+    require_layer,
 )
 from editors.copies import Copies, FullCopies, LowRankCopies, Value, train
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import latest, question_id
-from schemas.errors import InputError, require_one_of
+from schemas.errors import InputError, require_number, require_one_of
 from schemas.images import EncodedImage
 from schemas.records import EditRequest, Sample
 
@@ -97,6 +98,10 @@ REFERENCE_RATE, REFERENCE_FAN_IN = 1e-4, 10_240
 """Adam's effective rate in the authors' code, and the width of the layer that it is for (the MLP of
 OPT-2.7B). An Adam step moves the layer's output in proportion to rate times width."""
 
+EPSILON = 1e-4
+"""Adam's epsilon, as in the authors' code. It is large beside the gradients of an edit that is
+almost learned, so that such an edit comes to rest."""
+
 PICTURE_SIDE = 364
 """Side of the empty pictures in pixels, as in the authors' code."""
 
@@ -110,6 +115,7 @@ def weights(preset: Preset, alpha: float) -> tuple[float, float]:
     Raises:
         InputError: If there is no such preset, or alpha is not between 0 and 1.
     """
+    require_number("alpha", alpha)
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha is between 0 and 1, not {alpha}", field="alpha")
     require_one_of("preset", preset, get_args(Preset))
@@ -158,11 +164,15 @@ class BalancEdit:
         require_one_of("crossed", self.crossed, get_args(Crossed))
         require_one_of("overlap", self.overlap, get_args(Overlap))
         require_one_of("value", self.value, get_args(Value))
+        require_number("w_pos", self.w_pos)
+        require_number("w_neg", self.w_neg)
         if self.w_pos < 0 or self.w_neg < 0 or self.w_pos + self.w_neg == 0:
             found = f"{self.w_pos} and {self.w_neg}"
             raise InputError(f"w_pos and w_neg are not negative, nor both 0, found {found}")
-        if self.rank < 1 or self.steps < 1 or self.learning_rate <= 0:
-            raise InputError("rank, steps and learning_rate must be positive")
+        require_layer(self.layer)
+        require_number("rank", self.rank, whole=True, least=1)
+        require_number("steps", self.steps, whole=True, least=1)
+        require_number("learning_rate", self.learning_rate, above=0)
 
     @classmethod
     def for_model(
@@ -314,6 +324,7 @@ class BalancEditModel(CodebookModel):
                 self._start(book, keys),
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
+                epsilon=EPSILON,
             )
         return Codebook(tuple(entries), keys, copies)
 

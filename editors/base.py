@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from editors.kinds import annotated
 from editors.likelihood import Likelihood
 from editors.lm import LM
 from editors.prompts import Query
@@ -101,6 +102,10 @@ class EditedModel(Answering):
     state_kinds: ClassVar[tuple[type, ...]] = ()
     """The classes that `state` is made of beside tensors and plain values, so that it can be read
     back from a file."""
+
+    state_in_weights: ClassVar[bool] = False
+    """Whether all that `state` does is in the weights already, so that an edited model that is
+    saved as a whole goes on from its weights alone."""
 
     def __init__(self, lm: LM) -> None:
         """Take hold of a model; nothing is changed yet."""
@@ -310,12 +315,13 @@ class EditedModel(Answering):
         self.restore()
         folder = Path(folder)
         about = describe(folder)
-        about.require(folder, digest=self._own_digest(), kind=type(self).__name__)
+        about.require(folder, self.lm, digest=self._own_digest(), kind=type(self).__name__)
         weights, state = read(
             folder,
             about,
             original=self._parameter,
             kinds=self.state_kinds,
+            state_kind=annotated(type(self)).get("state", Any),
             device=self.lm.device,
         )
         for name, weight in weights.items():

@@ -24,7 +24,7 @@ from editors.lm import LM
 from editors.prompts import PromptFormat, Query
 from editors.routing import Forced, Route, require_mode
 from editors.trace import by_rows, traced
-from schemas.errors import InputError
+from schemas.errors import InputError, require_number
 from schemas.records import EditRequest
 
 Key = Literal["prompt", "reference", "last"]
@@ -36,9 +36,24 @@ Measure = Literal["euclidean", "cosine"]
 """How far two keys are from each other."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """A later edit that an entry answers too.
+
+    Attributes:
+        request_id: The request.
+        question: Its question; see `routing.question_id`.
+        key: Its key, shape (fan_in,).
+    """
+
+    request_id: str
+    question: str
+    key: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One edit in a codebook.
+    """One edit in a codebook, or several that have one answer.
 
     Attributes:
         request_id: The request that it holds.
@@ -47,6 +62,7 @@ class Entry:
         positive: Distance of the positive sample from the key, or None where the method uses none.
         negative: Distance of the negative sample.
         answer: The new answer, or None where the method does not compare answers.
+        merged: Later edits with the same answer that lie within its radius.
     """
 
     request_id: str
@@ -55,6 +71,7 @@ class Entry:
     positive: float | None = None
     negative: float | None = None
     answer: str | None = None
+    merged: tuple[Merged, ...] = ()
 
     @property
     def crossed(self) -> bool:
@@ -77,6 +94,10 @@ class Codebook:
     entries: tuple[Entry, ...]
     keys: Tensor
     copies: Copies
+
+    def __post_init__(self) -> None:
+        if not len(self.entries) == len(self.keys) == len(self.copies):
+            raise ValueError("a codebook has as many keys and copies as entries")
 
     def nearest(self, keys: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
         """Distance and index of the nearest entry of each key, both of shape (B,)."""
@@ -138,13 +159,23 @@ def pairwise(keys: Tensor, others: Tensor, measure: Measure) -> Tensor:
     return distances(keys[:, None], others[:, None], measure)[:, 0, 0]
 
 
+def require_layer(layer: object) -> None:
+    """See to it that a setting may name a layer, as `find_layer` takes it.
+
+    Raises:
+        InputError: If it is neither a path nor a number.
+    """
+    if layer is not None and not isinstance(layer, str):
+        require_number("layer", layer, whole=True)
+
+
 def find_layer(lm: LM, layer: int | str | None) -> nn.Module:
     """A linear layer of a model.
 
     Args:
         lm: The model.
-        layer: The path of a linear layer, or the number of a block for the projection out of its
-            MLP; the last block's by default.
+        layer: The path of a linear layer inside a block of the decoder, or the number of a block
+            for the projection out of its MLP; the last block's by default.
 
     Raises:
         InputError: If there is none.
@@ -154,10 +185,14 @@ def find_layer(lm: LM, layer: int | str | None) -> nn.Module:
         lm.anatomy.require_layers([number])
         return lm.anatomy.projections[number]
     found = dict(lm.model.named_modules()).get(layer)
-    if not isinstance(found, nn.Linear | Conv1D):
+    inside = any(layer.startswith(f"{block}.") for block in lm.anatomy.block_names)
+    if not isinstance(found, nn.Linear | Conv1D) or not inside:
         kind = "no layer" if found is None else f"a {type(found).__name__}"
+        kind += "" if found is None or inside else " outside of the blocks"
         example = lm.anatomy.projection_names[-1]
-        raise InputError(f"{layer!r} is {kind}, not a linear layer such as {example!r}")
+        raise InputError(
+            f"{layer!r} is {kind}, not a linear layer of a block such as {example!r}", field="layer"
+        )
     return found
 
 
@@ -181,7 +216,8 @@ class CodebookModel(EditedModel):
     """
 
     keeps_weights = True
-    state_kinds = (Codebook, Entry, FullCopies, LowRankCopies, Vectors)
+    state_kinds = (Codebook, Entry, Merged, FullCopies, LowRankCopies, Vectors)
+    state: Codebook | None
 
     def __init__(self, lm: LM, layer: nn.Module, *, key: Key, measure: Measure, rank: int) -> None:
         """Take hold of a layer.
@@ -194,7 +230,7 @@ class CodebookModel(EditedModel):
             rank: The rank that `memory` reckons with.
         """
         super().__init__(lm)
-        self.state: Codebook | None = None
+        self.state = None
         self.layer = layer
         self._key: Key = key
         self._measure: Measure = measure
@@ -262,7 +298,7 @@ class CodebookModel(EditedModel):
         bias = sizes[1] if getattr(self.layer, "bias", None) is not None else 0
         return Memory(
             entries=count,
-            keys=book.keys.nbytes,
+            keys=book.keys.nbytes + sum(m.key.nbytes for e in book.entries for m in e.merged),
             copies=book.copies.nbytes,
             full=count * width * (sizes[0] * sizes[1] + bias),
             low_rank=count * width * self._rank * sum(sizes),

@@ -40,7 +40,7 @@ from editors.locate import LocatedModel, LocateThenEdit
 from editors.memit import MEMIT, MEMITSettings
 from editors.prompts import Query
 from editors.targets import Aim, find_values
-from schemas.errors import InputError
+from schemas.errors import InputError, require_number
 from schemas.records import EditRequest
 
 Variant = Literal["reference", "described"]
@@ -77,6 +77,10 @@ class CoME:
         if self.variant not in get_args(Variant):
             known = ", ".join(get_args(Variant))
             raise InputError(f"unknown variant {self.variant!r}; known are {known}")
+        if not isinstance(self.base, LocateThenEdit):
+            raise InputError("base is MEMIT or AlphaEdit", field="base")
+        require_number("removal", self.removal)
+        require_number("share", self.share)
         if not 0 < self.share < 1:
             raise InputError(f"share must lie between 0 and 1, not be {self.share}")
 

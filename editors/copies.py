@@ -25,10 +25,6 @@ from editors.training import answer_losses
 Value = Literal["full", "low_rank"]
 """`full`: a whole copy of the layer. `low_rank`: the layer and a change of low rank."""
 
-EPSILON = 1e-4
-"""Adam's epsilon, as in the authors' code. It is large beside the gradients of an edit that is
-almost learned, so that such an edit comes to rest."""
-
 _GATHERED_BYTES = 256 << 20
 """Weights that are put side by side for one multiplication; bounds the memory of an answer."""
 
@@ -290,6 +286,7 @@ def train(
     *,
     learning_rate: float,
     steps: int,
+    epsilon: float,
 ) -> AnyCopies:
     """Train one copy per example, all of them together, on the answers' tokens alone.
 
@@ -304,6 +301,7 @@ def train(
         start: What training begins with, one copy per example.
         learning_rate: Adam's, for the weight of a full copy.
         steps: Updates.
+        epsilon: Adam's.
 
     Raises:
         InputError: If a question and its answer are longer than the model can read.
@@ -327,6 +325,7 @@ def train(
                 start.map(lambda t, rows=rows: t[rows.to(t.device)].float()),
                 learning_rate,
                 steps,
+                epsilon,
             )
             trained += [copies[i : i + 1] for i in range(len(part))]
         return trained
@@ -346,6 +345,7 @@ def _train_batch(
     start: AnyCopies,
     learning_rate: float,
     steps: int,
+    epsilon: float,
 ) -> AnyCopies:
     batch = lm.encode([query for query, _ in examples], [answer for _, answer in examples])
     which = torch.arange(len(examples))
@@ -356,7 +356,7 @@ def _train_batch(
         for parameter in copies.parameters:
             parameter.requires_grad_(True)
         optimizer = torch.optim.Adam(
-            copies.parameters, lr=learning_rate * copies.reach, eps=EPSILON
+            copies.parameters, lr=learning_rate * copies.reach, eps=epsilon
         )
 
         def replace(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:

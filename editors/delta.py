@@ -62,7 +62,8 @@ def restored(original: Tensor, parts: Mapping[str, Tensor]) -> Tensor:
     made = original.clone()
     if LEFT in parts:
         left, right = parts[LEFT], parts[RIGHT]
-        if (len(left), right.shape[-1]) != tuple(original.shape):
+        fits = left.ndim == right.ndim == 2 and left.shape[1] == right.shape[0]
+        if not fits or (len(left), right.shape[1]) != tuple(original.shape):
             found = f"{list(left.shape)} and {list(right.shape)}"
             raise ValueError(f"holds factors of shape {found} for {list(original.shape)}")
         made = _added(original, left, right)

@@ -7,6 +7,12 @@ The weight W of the projection out of one block's MLP descends on
 with Adam. The constrained form (FT+L in ROME, Meng et al. 2022, appendix E.1) keeps every number of
 W within ε of what it was before the call:  max |W - W0| <= ε.
 
+The code of MEMIT fine-tunes a whole block instead (`hparams/FT/EleutherAI_gpt-j-6B_wd.json` of
+kmeng01/memit, 80426fd: all parameters of GPT-J's block 21, 64 edits a batch, with a weight decay
+that follows a power law). Taken over from there are the block's number, 25 steps, the learning rate
+of 5e-4 and the loss of 1e-2 from which an edit counts as learned. That one projection alone is
+trained is ROME's form, and 8 edits a batch are this project's choice.
+
 `order` decides what the literature's baseline is worth: depth-first, as in the code of ROME, one
 edit after another until each is learned, forgets the earlier ones; breadth-first, in epochs over
 all edits, is what fine-tuning means elsewhere, and strong ("Fine-tuning Done Right in Model
@@ -29,7 +35,7 @@ from torch import Tensor, nn
 from editors.anatomy import laid, oriented, parameter_name
 from editors.base import EditedModel
 from editors.batch import Batch
-from editors.codebook import find_layer
+from editors.codebook import find_layer, require_layer
 from editors.lm import LM
 from editors.presets import OWN_SEARCH, Kind, Preset, depth_source, listed, listed_sources
 from editors.rerun import Early, before
@@ -42,7 +48,7 @@ from editors.training import (
     encoded,
     require_finite,
 )
-from schemas.errors import InputError, require_one_of
+from schemas.errors import require_number, require_one_of
 from schemas.records import EditRequest
 
 Objective = Literal["answer", "prompt_last"]
@@ -57,7 +63,9 @@ KEPT_BYTES = 1 << 30
 
 PAPER: Mapping[Kind, Preset] = MappingProxyType(
     {
-        ("gptj", 28, 4096, 50400): Preset("hparams/FT of kmeng01/memit, 80426fd", {"layer": 21}),
+        ("gptj", 28, 4096, 50400): Preset(
+            "hparams/FT of kmeng01/memit, 80426fd, which train the whole block", {"layer": 21}
+        ),
         ("gpt2", 6, 128, 2048): Preset(OWN_SEARCH, {"layer": 5, "learning_rate": 3e-3}, own=True),
     }
 )
@@ -66,7 +74,7 @@ PAPER: Mapping[Kind, Preset] = MappingProxyType(
 
 @dataclass(frozen=True)
 class FT:
-    """The hyperparameters of fine-tuning; the defaults are those of GPT-J in MEMIT's code.
+    """The hyperparameters of fine-tuning; see the module for where the defaults are from.
 
     Attributes:
         layer: Path of the linear layer, or number of the block whose MLP's projection it is; None
@@ -74,7 +82,7 @@ class FT:
         order: Epochs over all edits, or one batch of edits after another.
         learning_rate: Adam's.
         steps: Epochs, or updates per batch of edits, at most.
-        batch_size: Edits per update.
+        batch_size: Edits per update; by default this project's choice.
         norm_constraint: ε, or None for no constraint.
         objective: Where the answer's tokens are predicted.
         reached: The loss under which a batch of edits is left alone.
@@ -93,8 +101,9 @@ class FT:
 
     def __post_init__(self) -> None:
         require_one_of("objective", self.objective, get_args(Objective))
-        if self.norm_constraint is not None and self.norm_constraint <= 0:
-            raise InputError(f"norm_constraint is positive or None, not {self.norm_constraint}")
+        require_layer(self.layer)
+        if self.norm_constraint is not None:
+            require_number("norm_constraint", self.norm_constraint, above=0)
         _ = self.schedule
 
     @property

@@ -15,8 +15,13 @@ An edit that comes at a distance d from the nearest entry, with radius ε' there
 
 Sources: algorithm 1 of the paper (NeurIPS 2023, arXiv 2211.11031) and the code of its authors
 (Thartvigsen/GRACE, 457f3b7). The code calls two answers the same where the means of their tokens'
-numbers are; here their words are compared. An edit that asks the same question as an earlier one
-replaces it, as in BalancEdit: two keys at the distance 0 have no radii between them.
+numbers are; here their words are compared.
+
+An edit that asks the same question as an earlier one with another answer replaces it, as in
+BalancEdit, where the entry holds no other question: two keys at the distance 0 have no radii
+between them. Where it holds others, they keep the old answer: the entry moves to the nearest of
+their keys, and is split from the new one by the rule above. A split leaves those questions in an
+entry that lie within its new radius.
 
 GRACE differs from BalancEdit in radius, key and value. `key="prompt"` and `value="full"` leave the
 radius as the only difference.
@@ -33,14 +38,24 @@ import torch
 from torch import Tensor, nn
 
 from editors.anatomy import fan_out, oriented
-from editors.codebook import Codebook, CodebookModel, Entry, Key, Measure, find_layer
+from editors.codebook import (
+    Codebook,
+    CodebookModel,
+    Entry,
+    Key,
+    Measure,
+    Merged,
+    distances,
+    find_layer,
+    require_layer,
+)
 from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, train
 from editors.lm import LM
 from editors.presets import OWN_SEARCH, Kind, Preset, depth_source, listed, listed_sources
 from editors.prompts import Query
 from editors.routing import latest, question_id
 from schemas.digest import digest128
-from schemas.errors import InputError, require_one_of
+from schemas.errors import require_number, require_one_of
 from schemas.records import EditRequest
 
 GraceValue = Literal["vector", "full", "low_rank"]
@@ -53,6 +68,9 @@ layer puts out at the question's last token (`warm`)."""
 
 RADIUS, LEARNING_RATE, STEPS = 1.0, 1.0, 100
 """`eps`, `edit_lr` and `n_iter` of the code's configurations."""
+
+EPSILON = 1e-8
+"""Adam's epsilon: torch's own, which the code leaves as it is."""
 
 DEPTH = 0.9
 """Where the layer is in models that nothing was published for, as a share of the depth: GPT-J's."""
@@ -114,8 +132,12 @@ class GRACE:
         require_one_of("distance", self.distance, get_args(Measure))
         require_one_of("value", self.value, get_args(GraceValue))
         require_one_of("initial", self.initial, get_args(Initial))
-        if self.radius <= 0 or self.rank < 1 or self.steps < 1 or self.learning_rate <= 0:
-            raise InputError("radius, rank, steps and learning_rate must be positive")
+        require_layer(self.layer)
+        require_number("radius", self.radius, above=0)
+        require_number("rank", self.rank, whole=True, least=1)
+        require_number("learning_rate", self.learning_rate, above=0)
+        require_number("steps", self.steps, whole=True, least=1)
+        require_number("seed", self.seed, whole=True)
 
     @classmethod
     def for_model(
@@ -231,25 +253,67 @@ class GRACEModel(CodebookModel):
     def _place(self, request: EditRequest, key: Tensor, start: Copies) -> int:
         """Make or widen the entry of a request; its index."""
         fresh, epsilon = self._fresh(request), self.editor.radius
-        book: Codebook | None = self.state
-        if book is not None:
-            same = [i for i, e in enumerate(book.entries) if e.question == fresh.question]
-            if same:
-                return self._replace(same[0], request, start)
-        if book is None:
+        question = fresh.question
+        if self.state is None:
             self.state = Codebook((fresh,), key, start)
             return 0
-        distance, index = book.nearest(key, self.editor.distance)
+        for i, entry in enumerate(self._book.entries):
+            if entry.question == question and not _alike(entry.answer, request.target_new):
+                if not self._handed_on(i):
+                    return self._replace(i, request, start)
+            elif entry.question == question and not entry.merged:
+                return self._replace(i, request, start)
+            elif any(merged.question == question for merged in entry.merged):
+                rest = tuple(m for m in entry.merged if m.question != question)
+                self._let(i, replace(entry, merged=rest))
+        distance, index = self._book.nearest(key, self.editor.distance)
         d, near = float(distance[0]), int(index[0])
-        entry = book.entries[near]
+        entry = self._book.entries[near]
         if d <= epsilon + entry.radius:
             if _alike(entry.answer, request.target_new):
-                self._let(near, replace(entry, radius=max(entry.radius, d)))
+                more = (*entry.merged, Merged(request.id, question, key[0]))
+                if entry.question == question:
+                    entry, more = replace(entry, request_id=request.id), entry.merged
+                self._let(near, replace(entry, radius=max(entry.radius, d), merged=more))
                 return near
-            self._let(near, replace(entry, radius=d / 2))
+            self._let(near, self._within(near, d / 2))
             fresh = replace(fresh, radius=d / 2)
         self.state = self._book.with_more(Codebook((fresh,), key, start))
         return len(self.state.entries) - 1
+
+    def _handed_on(self, index: int) -> bool:
+        """Move an entry to the nearest key of its other questions; False if none is elsewhere."""
+        book = self._book
+        entry, own = book.entries[index], book.keys[index]
+        away = self._away(own, entry)
+        apart = [(d, i) for i, d in enumerate(away) if d > 0]
+        if not apart:
+            return False
+        heir = entry.merged[min(apart)[1]]
+        rest = tuple(m for m in entry.merged if m is not heir)
+        self._let(
+            index,
+            replace(entry, request_id=heir.request_id, question=heir.question, merged=rest),
+        )
+        keys = book.keys.clone()
+        keys[index] = heir.key.to(keys)
+        self.state = replace(self._book, keys=keys)
+        self._let(index, self._within(index, entry.radius))
+        return True
+
+    def _within(self, index: int, radius: float) -> Entry:
+        """An entry with a smaller radius, and those of its questions that lie within it."""
+        entry = self._book.entries[index]
+        away = self._away(self._book.keys[index], entry)
+        kept = tuple(m for m, d in zip(entry.merged, away, strict=True) if d <= radius)
+        return replace(entry, radius=radius, merged=kept)
+
+    def _away(self, key: Tensor, entry: Entry) -> list[float]:
+        """How far the keys of an entry's other questions are from a key."""
+        if not entry.merged:
+            return []
+        keys = torch.stack([merged.key for merged in entry.merged]).to(key)
+        return distances(key[None], keys, self.editor.distance)[0].tolist()
 
     def _replace(self, index: int, request: EditRequest, start: Copies) -> int:
         """Give an entry another request's answer to its question, to be learned from the start."""
@@ -304,6 +368,7 @@ class GRACEModel(CodebookModel):
                 start,
                 learning_rate=self.editor.learning_rate,
                 steps=self.editor.steps,
+                epsilon=EPSILON,
             )
 
     def _start(self, queries: Sequence[Query], requests: Sequence[EditRequest]) -> Copies:

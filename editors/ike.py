@@ -30,7 +30,7 @@ labels, so that a fact stands on a line of its own before its question, as in SC
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -50,11 +50,11 @@ from editors.lm import LM
 from editors.presets import OWN_SEARCH, Preset, listed, listed_sources
 from editors.presets import Kind as ModelKind
 from editors.prompts import Query
-from editors.retrieval import Index, load_retriever
+from editors.retrieval import Index, load_retriever, require_retriever
 from editors.routing import Forced, Route, require_mode
 from editors.sight import Picture, Sight
 from schemas.digest import digest128
-from schemas.errors import InputError, require_one_of
+from schemas.errors import InputError, require_number, require_one_of
 from schemas.records import EditRequest
 
 Kind = Literal["copy", "update", "retain"]
@@ -137,9 +137,11 @@ class IKE:
 
     def __post_init__(self) -> None:
         require_one_of("form", self.form, get_args(Form))
-        if self.k < 0:
-            raise InputError(f"k must not be negative, found {self.k}", field="k")
-        lessons = tuple(self.lessons)
+        require_number("k", self.k, whole=True, least=0)
+        require_number("image_layer", self.image_layer, whole=True)
+        require_number("seed", self.seed, whole=True)
+        require_retriever(self.retriever)
+        lessons = tuple(self.lessons) if isinstance(self.lessons, Iterable) else (None,)
         if not all(isinstance(lesson, Lesson) for lesson in lessons):
             raise InputError("lessons are made by `Lesson`", field="lessons")
         object.__setattr__(self, "lessons", lessons)
@@ -221,11 +223,12 @@ class IKEModel(EditedModel):
 
     keeps_weights = True
     state_kinds = (Known, Fact, Picture, Lesson)
+    state: Known | None
 
     def __init__(self, lm: LM, editor: IKE) -> None:
         """Begin with an empty memory."""
         super().__init__(lm)
-        self.state: Known | None = None
+        self.state = None
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._sight = Sight(lm.asked_in("plain"), editor.image_layer, threshold=1.0)

@@ -11,7 +11,7 @@ n edits, L layers, d MLP width, H hidden width.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from editors.moments import Moment, second_moments
 from editors.presets import Kind, Preset, preset_for, setting_sources
 from editors.solve import Past, Precision, remember, solve, solve_apart
 from editors.targets import Aim, Descent, aim_at, find_values
-from schemas.errors import InputError
+from schemas.errors import InputError, require_number
 from schemas.records import EditRequest
 
 Aiming = Callable[["LocatedModel", Sequence[EditRequest]], Tensor]
@@ -90,17 +90,24 @@ class LocateThenEdit:
 
     def __post_init__(self) -> None:
         given: Any = self.layers
-        layers = (given,) if isinstance(given, int) else tuple(given)
-        if not all(isinstance(layer, int) for layer in layers):
-            raise InputError(f"layers are numbers, not {given!r}")
+        layers = tuple(given) if isinstance(given, Iterable) else (given,)
+        if not all(isinstance(layer, int) and not isinstance(layer, bool) for layer in layers):
+            raise InputError(f"layers are numbers, not {given!r}", field="layers")
         object.__setattr__(self, "layers", layers)
+        if not isinstance(self.cache, str | Path | None):
+            raise InputError(f"cache is a folder, not {self.cache!r}", field="cache")
         if self.cache is not None:
             object.__setattr__(self, "cache", Path(self.cache))
         if self.lookup not in LOOKUP_RULES:
             known = ", ".join(LOOKUP_RULES)
             raise InputError(f"unknown lookup {self.lookup!r}; known are {known}")
-        if self.steps < 1 or self.contexts < 0:
-            raise InputError(f"steps={self.steps} and contexts={self.contexts} cannot be")
+        require_number("steps", self.steps, whole=True, least=1)
+        require_number("learning_rate", self.learning_rate, above=0)
+        require_number("clamp", self.clamp, above=0)
+        require_number("weight_decay", self.weight_decay, least=0)
+        require_number("divergence", self.divergence, least=0)
+        require_number("contexts", self.contexts, whole=True, least=0)
+        require_number("seed", self.seed, whole=True)
 
     @property
     def name(self) -> str:
@@ -222,13 +229,14 @@ class LocatedModel(EditedModel):
     """
 
     state_kinds = (Memory,)
+    state: Memory
 
     def __init__(self, lm: LM, editor: LocateThenEdit, aiming: Aiming) -> None:
         """Take hold of a model; see `EditedModel`."""
         super().__init__(lm)
         lm.anatomy.require_layers(editor.layers)
         self.editor = editor
-        self.state: Memory = Memory()
+        self.state = Memory()
         self._aiming = aiming
         self._prepared: _Prepared | None = None
         self._past: dict[int, Past] = {}

@@ -6,13 +6,14 @@ Every chosen linear layer W (o, d) becomes
 
 and A and B descend on the mean cross-entropy of the new answers. Between edits the change stands in
 the weights themselves, so that answering costs what it did; the adapter is kept beside them, and
-later edits go on training the same one: r bounds the rank of all edits together.
+later edits go on training the same one: r bounds the rank of all edits together. An edited model
+that is saved as a whole holds the change and no adapter, so later edits of it train a new one.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,7 +27,7 @@ from editors.base import EditedModel
 from editors.lm import LM
 from editors.presets import OWN_SEARCH, Kind, Preset, listed, listed_sources
 from editors.training import Order, Schedule, answer_losses, descend, encoded, require_finite
-from schemas.errors import InputError
+from schemas.errors import InputError, require_number
 from schemas.records import EditRequest
 
 PAPER: Mapping[Kind, Preset] = MappingProxyType(
@@ -71,13 +72,19 @@ class LoRA:
     name: str = "lora"
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha <= 0:
-            raise InputError("rank and alpha must be positive")
+        require_number("rank", self.rank, whole=True, least=1)
+        require_number("alpha", self.alpha, above=0)
         for field in ("targets", "layers"):
             given: Any = getattr(self, field)
             if given is not None:
-                several = (given,) if isinstance(given, int | str) else tuple(given)
+                several = tuple(given) if isinstance(given, Iterable) else (given,)
+                several = (given,) if isinstance(given, str) else several
                 object.__setattr__(self, field, several)
+        for layer in self.layers or ():
+            require_number("layers", layer, whole=True)
+        for target in self.targets or ():
+            if not isinstance(target, str):
+                raise InputError(f"targets are names of layers, not {target!r}", field="targets")
         _ = self.schedule
 
     @classmethod
@@ -204,11 +211,13 @@ class LoRAModel(EditedModel):
     """
 
     state_kinds = (Adapter,)
+    state_in_weights = True
+    state: Adapter | None
 
     def __init__(self, lm: LM, editor: LoRA, names: Sequence[str]) -> None:
         """Take hold of some layers."""
         super().__init__(lm)
-        self.state: Adapter | None = None
+        self.state = None
         self.editor = editor
         self._names = tuple(names)
 

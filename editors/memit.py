@@ -17,6 +17,7 @@ from editors.lm import LM
 from editors.locate import LocateThenEdit, Settings
 from editors.moments import Moment
 from editors.solve import MomentPrecision
+from schemas.errors import require_number
 
 
 class MEMITSettings(Settings, total=False):
@@ -34,6 +35,10 @@ class MEMIT(LocateThenEdit):
     """
 
     moment_weight: float = 15_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("moment_weight", self.moment_weight, above=0)
 
     @property
     def name(self) -> str:

@@ -40,6 +40,16 @@ class Retriever(Protocol):
         ...
 
 
+def require_retriever(name: object) -> None:
+    """See to it that a setting may name a retriever.
+
+    Raises:
+        InputError: If it is no text.
+    """
+    if not isinstance(name, str) or not name:
+        raise InputError(f"retriever is bm25 or an encoder's name, not {name!r}", field="retriever")
+
+
 def load_retriever(name: str, device: torch.device) -> Retriever:
     """A retriever: `bm25`, or a Hugging Face encoder by folder or Hub id.
 

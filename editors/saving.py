@@ -8,10 +8,10 @@ A folder holds `edit.json` and, in one of three forms, what the edits changed:
 
 A memory beside the weights, such as a codebook or facts, is in `edit.safetensors` and `edit.json`
 in each of them. `edit.json` also says which editor with which hyperparameters made which edits of
-which model, which it knows by the digest of its weights, and names all other files by their
-SHA-256, so that neither a damaged file nor one of another model is ever put to use. What a memory
-is made of is written by structure and read back into the classes that its method names; no code
-comes from a file. The file is written last: its presence means complete.
+which model, which it knows by digests of its weights, configuration and tokenizer, and names all
+other files by their SHA-256, so that neither a damaged file nor one of another model is ever put to
+use. What a memory is made of is written by structure and read back into the classes that its method
+names; no code comes from a file. The file is moved into place last: its presence means complete.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import dataclasses
 import hashlib
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,8 @@ from torch import Tensor
 
 from editors.card import CARD, is_own, write_card
 from editors.delta import packed, restored
+from editors.digest import setup_digests
+from editors.kinds import annotated, fits
 from editors.prompts import PromptFormat
 from editors.settings import Settings, editor_of, settings_of
 from schemas.arrow import from_row
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from editors.base import EditedModel
     from editors.lm import LM
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the folder's layout changes."""
 
 Form = Literal["delta", "exact", "model"]
@@ -50,7 +53,13 @@ Form = Literal["delta", "exact", "model"]
 
 JSON, TENSORS = "edit.json", "edit.safetensors"
 
+MOVING = ".edit.moving.json"
+"""Names of the files of a folder whose files are being replaced; gone when that is done."""
+
 _WEIGHT, _STATE = "weight.", "state."
+
+_WRITES = "transformers"
+"""The library that tells what a model is beside its weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Base:
         dtype: Their dtype.
         kind: Its class.
         sees: Whether it reads pictures.
+        setup: Digests of what else decides its answers; see `editors.digest.setup_digests`.
     """
 
     name: str
@@ -104,6 +114,7 @@ class Base:
     dtype: str
     kind: str
     sees: bool
+    setup: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,12 +165,17 @@ class About:
         """Digest of the weights that the folder's memory and changes are for."""
         return self.edited_digest or self.model.digest
 
-    def require(self, folder: Path, *, digest: str, kind: str | None = None) -> None:
+    def require(self, folder: Path, lm: LM, *, digest: str, kind: str | None = None) -> None:
         """See to it that the edits are for a model and of a method.
+
+        What the model is beside its weights is not asked of a folder that holds the model itself.
+        Another version of transformers may write the same in another way, so there a difference
+        is warned of only.
 
         Args:
             folder: The folder, for messages.
-            digest: Digest of the model's weights.
+            lm: The model.
+            digest: Digest of the model's weights without the edits.
             kind: Class of the edited model; any by default.
 
         Raises:
@@ -172,6 +188,22 @@ class About:
                 f"({self.model.name}, {self.model.dtype})",
                 file=file,
             )
+        if self.form != "model":
+            found = setup_digests(lm)
+            other = [name for name in found if self.model.setup.get(name) != found[name]]
+            if other:
+                reason = (
+                    f"belongs to a model with the same weights and another {' and '.join(other)} "
+                    f"({self.model.name})"
+                )
+                saved, here = self.versions.get(_WRITES), versions().get(_WRITES)
+                if saved == here:
+                    raise InputError(reason, file=file)
+                warnings.warn(
+                    f"{file}: {reason}, or {_WRITES} {here} only tells it otherwise than {saved} "
+                    "did",
+                    stacklevel=3,
+                )
         if kind is not None and self.kind != kind:
             raise InputError(f"holds edits of {self.kind}, not of {kind}", file=file)
 
@@ -202,6 +234,9 @@ class Content:
 def save(folder: Path, content: Content, form: Form, *, texts: bool = True) -> None:
     """Write edits into a folder; edits that are there are replaced, whole or not at all.
 
+    All is written beside the folder first, so a full disk leaves it as it was. A process that is
+    killed while files are moved leaves a folder without `edit.json`, which can be written again.
+
     Raises:
         InputError: If the method cannot have the form, or the folder holds other things.
         TypeError: If the method's memory holds something that has no form on the disk.
@@ -216,7 +251,9 @@ def save(folder: Path, content: Content, form: Form, *, texts: bool = True) -> N
         )
     settings = settings_of(editor_of(content.edited))
     tensors: dict[str, Tensor] = {}
-    structure = _written(content.state, tensors)
+    # What is in the weights of a whole model already must not be added to them again.
+    remembered = not (form == "model" and content.edited.state_in_weights)
+    structure = _written(content.state, tensors) if remembered else None
     for name, (original, edited) in content.weights.items():
         if form == "exact":
             tensors[f"{_WEIGHT}whole.{name}"] = edited
@@ -235,8 +272,8 @@ def save(folder: Path, content: Content, form: Form, *, texts: bool = True) -> N
         about = _about(content, form, settings, structure, texts, unfinished)
         if form != "exact":
             write_card(unfinished, about)
+        write_json(unfinished / JSON, dataclasses.asdict(about))
         _put_in_place(unfinished, folder, earlier)
-    write_json(folder / JSON, dataclasses.asdict(about))
 
 
 def describe(folder: Path) -> About:
@@ -273,6 +310,7 @@ def read(
     *,
     original: Callable[[str], Tensor],
     kinds: Sequence[type],
+    state_kind: Any = Any,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, Tensor], Any]:
     """The edited weights of a folder by the parameters' names, and the method's memory.
@@ -282,6 +320,7 @@ def read(
         about: What its `edit.json` says.
         original: Gives the unedited weight of a parameter.
         kinds: The classes that the method's memory is made of.
+        state_kind: The annotation of the memory as a whole.
         device: Where tensors go that were on the model's device.
 
     Raises:
@@ -292,17 +331,23 @@ def read(
 
     if about.form != "model" and TENSORS not in about.files:
         raise InputError(f"does not list {TENSORS}", file=folder / JSON, field="files")
-    try:
-        tensors: dict[str, Tensor] = {}
-        if TENSORS in about.files:
-            _check_file(folder, about, TENSORS)
+    tensors: dict[str, Tensor] = {}
+    if TENSORS in about.files:
+        _check_file(folder, about, TENSORS)
+        try:
             tensors = load_file(folder / TENSORS)
+        except (SafetensorError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"cannot be read: {reason}", file=folder / TENSORS) from None
+    try:
         known = {kind.__name__: kind for kind in kinds}
         state = _read(about.state, tensors, known, device)
+        if not fits(state, state_kind):
+            raise ValueError(f"holds a memory of another kind than this editor's: {state!r:.80}")
         weights = {
             name: restored(original(name), parts) for name, parts in _weights(tensors).items()
         }
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot be read: {reason}", file=folder / JSON) from None
     return weights, state
@@ -327,6 +372,7 @@ def _about(
             str(lm.model.dtype).removeprefix("torch."),
             type(lm.model).__name__,
             lm.sees,
+            setup_digests(lm),
         ),
         edited_digest=lm.digest() if form == "model" else None,
         prompt_format=lm.renderer.format,
@@ -356,27 +402,34 @@ def _earlier(folder: Path) -> list[Path]:
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return []
-    if not (folder / JSON).is_file():
+    if (folder / JSON).is_file():
+        found = read_json(folder / JSON)
+        files = found.get("files") if isinstance(found, Mapping) else None
+    elif (folder / MOVING).is_file():
+        files = read_json(folder / MOVING)
+    else:
         raise InputError("is there already and holds no edits: name another folder", file=folder)
-    found = read_json(folder / JSON)
-    files = found.get("files") if isinstance(found, Mapping) else None
-    names = [Path(str(name)).name for name in files] if isinstance(files, Mapping) else []
+    names = [Path(str(name)).name for name in files] if isinstance(files, Mapping | list) else []
     return [folder / name for name in names]
 
 
 def _put_in_place(unfinished: Path, folder: Path, earlier: Sequence[Path]) -> None:
-    """Move files into a folder, which holds no `edit.json` from then on."""
+    """Move files into a folder; `edit.json` goes first and comes last."""
     folder.mkdir(exist_ok=True)
+    fresh = sorted(path for path in unfinished.iterdir() if path.name != JSON)
+    names = {path.name for path in (*earlier, *fresh) if path.name != CARD}
+    write_json(folder / MOVING, sorted(names))
     (folder / JSON).unlink(missing_ok=True)
     for path in earlier:
         path.unlink(missing_ok=True)
-    for path in unfinished.iterdir():
+    for path in (*fresh, unfinished / JSON):
         target = folder / path.name
         if path.name == CARD and not is_own(target):
             continue  # somebody's words about the edits that were here
         if target.is_dir():
             shutil.rmtree(target)
         shutil.move(path, target)
+    (folder / MOVING).unlink()
 
 
 def _check_file(folder: Path, about: About, name: str) -> None:
@@ -447,7 +500,12 @@ def _read(
         case {"class": name, "fields": fields}:
             if name not in kinds:
                 raise ValueError(f"holds a {name}, which this editor does not know")
-            return kinds[name](**{key: inner(item) for key, item in fields.items()})
+            given = {key: inner(item) for key, item in fields.items()}
+            hints = annotated(kinds[name])
+            for key, item in given.items():
+                if not fits(item, hints.get(key, Any)):
+                    raise ValueError(f"holds a {name} whose {key} is a {type(item).__name__}")
+            return kinds[name](**given)
         case None | bool() | int() | float() | str():
             return value
         case _:

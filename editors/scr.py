@@ -37,10 +37,10 @@ from editors.facts import (
 )
 from editors.lm import LM
 from editors.prompts import Query
-from editors.retrieval import load_retriever
+from editors.retrieval import load_retriever, require_retriever
 from editors.routing import Forced, Route, require_mode
 from editors.sight import Picture, Sight
-from schemas.errors import InputError, require_one_of
+from schemas.errors import require_number, require_one_of
 from schemas.records import EditRequest
 
 Confirm = Literal["generate", "likelihood", "none"]
@@ -94,8 +94,12 @@ class SCR:
     def __post_init__(self) -> None:
         require_one_of("confirm", self.confirm, get_args(Confirm))
         require_one_of("template", self.template, get_args(Template))
-        if self.k < 1:
-            raise InputError(f"k must be at least 1, not {self.k}", field="k")
+        require_retriever(self.retriever)
+        require_number("k", self.k, whole=True, least=1)
+        require_number("threshold", self.threshold)
+        require_number("image_layer", self.image_layer, whole=True)
+        require_number("image_threshold", self.image_threshold)
+        require_number("seen_threshold", self.seen_threshold)
 
     @classmethod
     def for_model(
@@ -180,11 +184,12 @@ class SCRModel(EditedModel):
 
     keeps_weights = True
     state_kinds = (Fact, Picture)
+    state: tuple[Fact, ...] | None
 
     def __init__(self, lm: LM, editor: SCR) -> None:
         """Begin with an empty memory."""
         super().__init__(lm)
-        self.state: tuple[Fact, ...] | None = None
+        self.state = None
         self.editor = editor
         self._retriever = load_retriever(editor.retriever, lm.device)
         self._forced: Forced | None = None

@@ -3,7 +3,8 @@
 What JSON holds is written as it is, and lists are read as tuples, for hyperparameters are frozen.
 An editor inside an editor, as CoME's base, is written by its name. Left out is what belongs to one
 machine and is not needed to answer: paths that have a default, such as caches, and corpora, but
-for those that a Hub id tells. No code comes from a file: classes are those of the registry.
+for those that a Hub id tells. Neither is read: what a file says decides no place on the machine
+that reads it. No code comes from a file: classes are those of the registry.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editors import registry
+from editors.card import hub_id
 from editors.corpus import HubTexts, NotSaved, as_corpus
+from editors.kinds import annotated, fits
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,9 +70,7 @@ def settings_of(editor: Editor | None) -> Settings:
     for field in dataclasses.fields(editor):
         if not field.init:
             continue
-        value = getattr(editor, field.name)
-        missing = dataclasses.MISSING
-        optional = field.default is not missing or field.default_factory is not missing
+        value, optional = getattr(editor, field.name), _optional(field)
         if field.name == CORPUS:
             known = _corpus(value)
             if known is None:
@@ -146,8 +147,17 @@ def _made(
     if CORPUS in left_out and CORPUS in fields:
         given[CORPUS] = NotSaved(left_out[CORPUS])
     given |= {field: options.pop(field) for field in [*options] if field in fields}
+    places = {f.name for f in dataclasses.fields(kind) if "Path" in str(f.type) and _optional(f)}
     for field, value in values.items():
         if field in given:
+            continue
+        if field == CORPUS or field in places:
+            try:
+                given[field] = _read_corpus(value) if field == CORPUS else _no_place(value)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"no editor wrote its {field!r}: {error}", file=file, field="settings"
+                ) from None
             continue
         if isinstance(value, Mapping) and "editor" in value:
             prefix = f"{field}."
@@ -159,15 +169,19 @@ def _made(
             settings = value.get("settings")
             inside = settings if isinstance(settings, Mapping) else {}
             given[field] = _made(str(value["editor"]), inside, inner, options, file)
-        else:
-            given[field] = _read(value)
     try:
-        return kind(**given)
-    except (TypeError, ValueError) as error:
+        rest = {field: _read(value) for field, value in values.items() if field not in given}
+        return kind(**given, **rest)
+    except (AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"the editor {name!r} does not take them: {reason}", file=file, field="settings"
         ) from None
+
+
+def _optional(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
 
 
 def _is_editor(value: Any) -> bool:
@@ -182,7 +196,7 @@ def _corpus(value: Any) -> Any:
         found = as_corpus(value)
     except InputError:  # such as a file that is gone
         return None
-    if not isinstance(found, HubTexts):
+    if not isinstance(found, HubTexts) or hub_id(found.repo) is None:
         return None
     return {"hub": {f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.init}}
 
@@ -215,15 +229,42 @@ def _written(value: Any) -> Any:
 
 
 def _read(value: Any) -> Any:
-    """The hyperparameter that `_written` or `_corpus` wrote."""
+    """The hyperparameter that `_written` wrote."""
     match value:
         case {"float": text}:
             return float(text)
         case {"map": items}:
             return {key: _read(item) for key, item in items.items()}
-        case {"hub": fields}:
-            return HubTexts(**fields)
         case list():
             return tuple(map(_read, value))
+        case Mapping():
+            raise ValueError("holds something that no editor wrote")
         case _:
             return value
+
+
+def _read_corpus(value: Any) -> HubTexts:
+    """The corpus that `_corpus` wrote: of the Hub, for others may lie anywhere on a machine.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If it is not one of the Hub.
+    """
+    match value:
+        case {"hub": {"repo": str(repo), **rest}} if hub_id(repo) is not None:
+            for field, hint in annotated(HubTexts).items():
+                if not fits(rest.get(field), hint | None):
+                    raise TypeError(f"its {field} is {rest[field]!r}")
+            return HubTexts(repo, **rest)
+        case _:
+            raise ValueError("it is not the name of one on the Hub")
+
+
+def _no_place(value: Any) -> None:
+    """Nothing, for paths are not saved: what a file says must not be written to, nor read.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if value is not None:
+        raise ValueError("paths belong to one machine")

@@ -20,7 +20,7 @@ from editors.base import EditError
 from editors.batch import Batch
 from editors.lm import LM
 from editors.prompts import Query
-from schemas.errors import InputError, require_one_of
+from schemas.errors import InputError, require_number, require_one_of
 from schemas.records import EditRequest
 
 Order = Literal["breadth", "depth"]
@@ -50,8 +50,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         require_one_of("order", self.order, get_args(Order))
-        if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
-            raise InputError("steps, batch_size and learning_rate must be positive")
+        require_number("steps", self.steps, whole=True, least=1)
+        require_number("batch_size", self.batch_size, whole=True, least=1)
+        require_number("learning_rate", self.learning_rate, above=0)
+        require_number("reached", self.reached, least=0)
+        require_number("seed", self.seed, whole=True)
 
     @classmethod
     def of(cls, editor: Any) -> Self:

@@ -31,6 +31,10 @@ SOURCE = "what the testbed model learned beside the edited people"
 """What is said of this corpus where nobody asked for it."""
 
 
+LESSONS_SOURCE = "people of the testbed who are set aside for choosing settings"
+"""What is said of these lessons where nobody asked for them."""
+
+
 def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """An editor's options, with the testbed's corpus where it is named, or meant.
 
@@ -39,7 +43,7 @@ def with_corpus(editor: str, lm: LM, options: Mapping[str, Any] | None) -> dict[
     reads questions about pictures as well.
     """
     chosen = dict(options or {})
-    if _meant(editor, lm, chosen) or chosen.get(OPTION) == NAME:
+    if _meant(OPTION, editor, lm, chosen) or chosen.get(OPTION) == NAME:
         chosen[OPTION] = _testbed(lm)
     return chosen
 
@@ -64,7 +68,7 @@ def with_lessons(
     chosen = dict(options or {})
     if LESSONS not in option_names(editor):
         return chosen
-    named = chosen.get(LESSONS, NAME if lm.name.startswith(TESTBED) else None)
+    named = NAME if _meant(LESSONS, editor, lm, chosen) else chosen.get(LESSONS)
     if not isinstance(named, str | Path):
         return chosen
     if named == NAME:
@@ -110,11 +114,17 @@ def lessons_of(record: EditRecord) -> list[Lesson]:
 
 def corpus_source(editor: str, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
     """Where the corpus is from that `with_corpus` adds; nothing where it adds none."""
-    return {OPTION: SOURCE} if _meant(editor, lm, options) else {}
+    return {OPTION: SOURCE} if _meant(OPTION, editor, lm, options) else {}
 
 
-def _meant(editor: str, lm: LM, options: Mapping[str, Any]) -> bool:
-    return OPTION not in options and lm.name.startswith(TESTBED) and OPTION in option_names(editor)
+def lessons_source(editor: str, lm: LM, options: Mapping[str, Any]) -> dict[str, str]:
+    """Where the lessons are from that `with_lessons` adds; nothing where it adds none."""
+    return {LESSONS: LESSONS_SOURCE} if _meant(LESSONS, editor, lm, options) else {}
+
+
+def _meant(option: str, editor: str, lm: LM, options: Mapping[str, Any]) -> bool:
+    """Whether an option that nobody gives stands for what the testbed brings."""
+    return option not in options and lm.name.startswith(TESTBED) and option in option_names(editor)
 
 
 def _testbed(lm: LM) -> Corpus:

@@ -194,6 +194,8 @@ def _queries(prompts: list[str], file: Path | None, image: Path | None) -> list[
             picture = ImageFolder(image.parent).read(image.name)
         except ImageError as error:
             raise InputError(str(error), file=image) from None
+    if not all(prompt.strip() for prompt in prompts):
+        raise InputError("a PROMPT is empty, so there is nothing to ask")
     found = [Query(prompt, picture) for prompt in prompts]
     if file is not None:
         found += read_queries(file)

@@ -99,12 +99,16 @@ def settings_with_sources(
 ) -> tuple[Setting, ...]:
     """Every setting of an editor with its source, as far as the editor tells."""
     from editors.registry import setting_sources
-    from medit_eval.corpora import corpus_source
+    from medit_eval.corpora import corpus_source, lessons_source
 
     if not isinstance(named, str):
         return settings_of(editor, chosen=chosen, told={}, by_name=False)
     options = {name: value for name, (value, _) in chosen.items()}
-    told = {**setting_sources(named, lm, options), **corpus_source(named, lm, options)}
+    told = {
+        **setting_sources(named, lm, options),
+        **corpus_source(named, lm, options),
+        **lessons_source(named, lm, options),
+    }
     return settings_of(editor, chosen=chosen, told=told, by_name=True)
 
 

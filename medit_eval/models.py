@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editors.digest import setup_digests
 from editors.lm import DEFAULT_BATCH, LM
 from editors.prompts import PromptFormat
 from schemas.errors import InputError
@@ -75,23 +75,12 @@ def identity(lm: LM) -> str:
     import transformers
 
     digest = hashlib.blake2b(digest_size=16)
-    config = {k: v for k, v in lm.config.to_dict().items() if not k.startswith("_")}
-    image_processor = getattr(lm.processor, "image_processor", None)
     for part in (
         lm.digest(),
         type(lm.model).__name__,
-        repr(sorted(config.items(), key=lambda item: item[0])),
-        _vocabulary(lm.tokenizer),
-        str(getattr(lm.processor or lm.tokenizer, "chat_template", None)),
-        image_processor.to_json_string() if image_processor is not None else "",
+        *setup_digests(lm).values(),
         torch.__version__,
         transformers.__version__,
     ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
-
-
-def _vocabulary(tokenizer: Any) -> str:
-    """A fast tokenizer's rules as JSON, without the padding that its last call left behind."""
-    rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    return json.dumps({k: v for k, v in rules.items() if k not in ("padding", "truncation")})

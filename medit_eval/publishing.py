@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import InputError
 from schemas.hub import Published, commit_files
 
 _OWNED = (None, (".safetensors", ".safetensors.index.json"))
 """What a repository of edits holds and a later commit may replace by less: weights."""
+
+
+RETRIEVER = "retriever"
+"""What editors call the option that may name an encoder."""
+
+_PATH = re.compile(r"[/\\~]|\.{1,2}[/\\]|[A-Za-z]:[/\\]")
+"""How paths of a machine begin."""
 
 
 def publish(
@@ -29,7 +39,7 @@ def publish(
 
     The card is written anew into the folder, dry run or not, unless somebody wrote one of their
     own. Paths of this machine stay here: a model that was loaded from a folder is published under
-    its Hub id, which `base_model` gives.
+    its Hub id, which `base_model` gives, and edits whose settings name a path are refused.
 
     Args:
         folder: What `EditedModel.save` wrote.
@@ -45,7 +55,7 @@ def publish(
 
     Raises:
         InputError: If the folder holds no edits, a file is missing or altered, nobody but this
-            machine knows the model, or the Hub did not take it.
+            machine knows the model or a retriever, or the Hub did not take it.
     """
     from editors.card import CARD, hub_id, is_own, render_card
     from editors.saving import JSON, check_files, describe
@@ -73,6 +83,7 @@ def publish(
                 file=root / JSON,
             )
         name = Path(name).name
+    _require_no_paths(about.settings, root / JSON)
     about = dataclasses.replace(about, model=dataclasses.replace(about.model, name=known or name))
     card = root / CARD
     if is_own(card):
@@ -95,3 +106,30 @@ def publish(
         dry_run=dry_run,
         message=message or f"{about.edits:,} edits of {about.model.name} by {method}",
     )
+
+
+def _require_no_paths(settings: Mapping[str, Any], file: Path) -> None:
+    """See to it that hyperparameters name nothing that lies on this machine alone.
+
+    Raises:
+        InputError: If one does.
+    """
+    from editors.card import hub_id
+
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            _require_no_paths(value, file)
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, str):
+                continue
+            if name == RETRIEVER and item != "bm25" and hub_id(item) is None:
+                raise InputError(
+                    f"holds edits with the {name} {item!r}, which others do not have under this "
+                    "name: edit with bm25 or an encoder of the Hub",
+                    file=file,
+                )
+            if _PATH.match(item):
+                raise InputError(
+                    f"has the setting {name}={item!r}, a path of this machine", file=file
+                )

@@ -81,7 +81,7 @@ def load(
         device_map=device_map,
         rows=rows,
     )
-    about.require(place, digest=lm.digest())
+    about.require(place, lm, digest=lm.digest())
     method = editor if editor is not None else _editor(about, lm, editor_options, place)
     edited = method.apply(lm)
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 from pathlib import Path
 
 
@@ -66,3 +68,34 @@ def require_one_of(field: str, value: str, known: Sequence[str]) -> None:
     """
     if value not in known:
         raise InputError(f"{field} is one of {', '.join(known)}, not {value!r}", field=field)
+
+
+def require_number(
+    field: str,
+    value: object,
+    *,
+    whole: bool = False,
+    above: float | None = None,
+    least: float | None = None,
+) -> None:
+    """See to it that a setting is a finite number; a truth value is none.
+
+    Args:
+        field: The setting.
+        value: What it is.
+        whole: Whether it counts something.
+        above: What it must be greater than.
+        least: What it must not be less than.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if isinstance(value, Integral if whole else Real) and not isinstance(value, bool):
+        number = float(value)  # type: ignore[arg-type]
+        bounded = (above is None or number > above) and (least is None or number >= least)
+        if math.isfinite(number) and bounded:
+            return
+    kind = "a whole number" if whole else "a number"
+    bound = f" above {above:g}" if above is not None else ""
+    bound += f" of at least {least:g}" if least is not None else ""
+    raise InputError(f"{field} is {kind}{bound}, not {value!r}", field=field)

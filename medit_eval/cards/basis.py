@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from medit_eval.runs import RunManifest
 UNKNOWN = "not recorded"
 """What is said of what a run did not write down."""
 
+_SCORES = frozenset({"python", "medit", "numpy"})
+"""Packages that the scores of given answers depend on."""
+
 
 def place(text: str) -> str:
     """A path of a machine as its last part: what is published tells nothing of where it lay."""
@@ -23,6 +26,8 @@ def place(text: str) -> str:
 
 def run_section(facts: Facts) -> Section:
     """What was run, on what, with what."""
+    if facts.given:
+        return _given_section(facts)
     arguments = facts.arguments
     about = facts.manifests[0].model
     drawn = ["the editor's random choices", "the bootstrap"]
@@ -37,19 +42,60 @@ def run_section(facts: Facts) -> Section:
     ]  # fmt: skip
     if arguments.get("benchmarks"):
         rows.append(("benchmarks", _benchmarks(facts)))
-    judges = unique(str(m.reporting["judge"]) for m in facts.manifests if m.reporting.get("judge"))
-    if judges:
-        rows.append(("judging model", "; ".join(judges)))
     rows += [
+        *_judged(facts),
         ("hardware", _hardware(facts.manifests)),
         ("software", _software(facts.manifests)),
-        ("time", _time(facts.manifests)),
+        ("time", f"{_time(facts.manifests)}; answers of the unedited model may be from a cache"),
     ]
+    return _what_was_run(rows)
+
+
+def _given_section(facts: Facts) -> Section:
+    """The same of answers that another tool made: what was scored, and with what."""
+    arguments = facts.arguments
+    drawn = ["the bootstrap"]
+    drawn += ["the order in which records are asked about"] if arguments.get("checkpoints") else []
+    files = unique(
+        f"{Path(str(m.arguments.get('predictions_file', UNKNOWN))).name}, SHA-256 "
+        f"{m.arguments.get('predictions')}"
+        for m in facts.manifests
+    )
+    rows = [
+        ("records", _records(facts)),
+        ("questions", _questions(facts)),
+        (
+            "answers",
+            f"another tool's: {'; '.join(files)}. How they were made is {UNKNOWN}: neither the "
+            "model, nor prompts, decoding, seed, hardware and software",
+        ),
+        (
+            "seed of the scoring",
+            f"{arguments.get('seed', UNKNOWN)}, from which {'follow' if drawn[1:] else 'follows'} "
+            f"{listed(drawn)}",
+        ),
+        *_judged(facts),
+        ("software of the scoring", _software(facts.manifests, _SCORES)),
+        ("time of the scoring", _time(facts.manifests)),
+    ]
+    return _what_was_run(rows)
+
+
+def _what_was_run(rows: Sequence[tuple[str, str]]) -> Section:
     return Section("What was run", (Grid(("", ""), tuple(rows), (0.16, 0.8)),))
+
+
+def _judged(facts: Facts) -> list[tuple[str, str]]:
+    """The judging models, where there are any."""
+    judges = unique(str(m.reporting["judge"]) for m in facts.manifests if m.reporting.get("judge"))
+    return [("judging model", "; ".join(judges))] if judges else []
 
 
 def settings_section(facts: Facts) -> Section:
     """Every setting of the editor, with its source."""
+    title = f"Editor: {facts.reports[0].editor or UNKNOWN}"
+    if facts.given:
+        return Section(title, lines=(f"It is another tool's; its settings are {UNKNOWN}.",))
     recorded = facts.manifests[0].settings
     if recorded:
         lines = [(s.name, s.value, s.source) for s in recorded]
@@ -61,7 +107,6 @@ def settings_section(facts: Facts) -> Section:
     rows = [(", ".join(settings), source) for source, settings in by_source.items()]
     described = facts.arguments.get("editor", {})
     kind = described.get("class", UNKNOWN) if isinstance(described, Mapping) else UNKNOWN
-    title = f"Editor: {facts.reports[0].editor or UNKNOWN}"
     if not rows:
         return Section(title, lines=(f"{kind} has no settings.",))
     grid = Grid(
@@ -157,10 +202,15 @@ def _machine(found: Mapping[str, str]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _software(manifests: Sequence[RunManifest]) -> str:
+def _software(manifests: Sequence[RunManifest], shown: Collection[str] | None = None) -> str:
+    """Versions of all packages, or of some."""
     lines = []
     for manifest in manifests:
-        names = [f"{name} {version}" for name, version in manifest.versions.items()]
+        names = [
+            f"{name} {version}"
+            for name, version in manifest.versions.items()
+            if shown is None or name in shown
+        ]
         commits = unique(s.commit or "not from a checkout" for s in manifest.sittings)
         lines.append(f"{', '.join(names)}; commit of medit: {', '.join(commits) or UNKNOWN}")
     return "; or ".join(unique(lines))
@@ -182,10 +232,7 @@ def _time(manifests: Sequence[RunManifest]) -> str:
     last = " in the last sitting of each run" if broken else ""
     several = f", {many(len(manifests), 'run')} of" if len(manifests) > 1 else ","
     whole = " in all" if len(manifests) > 1 else ""
-    return (
-        f"{started} to {max(finished)}{several} {seconds:,.0f} s{whole}{last}; answers of the "
-        "unedited model may be from a cache"
-    )
+    return f"{started} to {max(finished)}{several} {seconds:,.0f} s{whole}{last}"
 
 
 def _moment(text: str) -> datetime:

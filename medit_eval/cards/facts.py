@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from medit_eval.contenders import Contender
+from medit_eval.contenders import Contender, is_given
 from medit_eval.curves import RETENTION, Point
 from medit_eval.gaps import EARLIER
 from medit_eval.metrics import HEADLINE
@@ -88,6 +88,11 @@ class Facts:
     def arguments(self) -> Mapping[str, Any]:
         """What decides the predictions; runs of several orders differ in the order alone."""
         return self.manifests[0].arguments
+
+    @property
+    def given(self) -> bool:
+        """Whether the answers are another tool's, of which nothing is known but what they are."""
+        return is_given(self.arguments)
 
     @cached_property
     def points(self) -> list[Point]:

@@ -129,7 +129,7 @@ def _without_width(facts: Facts) -> Iterator[str]:
 def _of_orders(facts: Facts) -> Iterator[str]:
     protocol = facts.arguments.get("protocol")
     orders = len(facts.reports)
-    if protocol == "single":
+    if protocol == "single" and not facts.given:
         yield (
             "Never more than 1 edit was in the model: what becomes of many at once is not known."
         )

@@ -86,7 +86,8 @@ def cards_of(found: Sequence[Contender]) -> tuple[Card, ...]:
 def _card(contender: Contender, name: str) -> Card:
     facts = Facts(contender)
     model = place(str(facts.arguments.get("model", "")))
-    title = f"Evaluation card: {facts.reports[0].editor or 'editor'} on {model}"
+    title = f"Evaluation card: {facts.reports[0].editor or 'editor'}"
+    title += f" on {model}" if model else ""
     lead = [*_incomplete(facts), protocol_of(facts.arguments, facts.counts, len(facts.reports))]
     sections = [
         run_section(facts),

@@ -81,7 +81,8 @@ def missing_section(facts: Facts) -> Section:
             f"{many(sum(edits.values()), 'question')}: {_counted(edits)}"
         )
     else:
-        lines.append(f"Failed edits: none of {facts.records:,}.")
+        none = "the file names none" if facts.given else f"none of {facts.records:,}"
+        lines.append(f"Failed edits: {none}.")
     if other := facts.failures - edits:
         lines.append(
             f"Not judged by any metric: {sum(other.values()):,} of {many(total, 'question')} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medit_eval.contenders import is_given
 from medit_eval.protocols import MEMORY_QUESTIONED
 
 
@@ -17,6 +18,8 @@ def protocol_of(arguments: Mapping[str, Any], counts: Sequence[int], orders: int
         orders: Orders of edits that were run.
     """
     count = max(counts, default=0)
+    if is_given(arguments):
+        return _asked(arguments, count)
     sentences = [_edited(arguments, count, orders)]
     sentences.append(
         "The unedited model was asked the same questions first; locality is agreement with it."
@@ -33,6 +36,19 @@ def protocol_of(arguments: Mapping[str, Any], counts: Sequence[int], orders: int
             f"the edits and {when}."
         )
     return " ".join(sentences)
+
+
+def _asked(arguments: Mapping[str, Any], count: int) -> str:
+    """What is known of answers that another tool made: which questions they are to."""
+    protocol, size = arguments.get("protocol"), int(arguments.get("batch_size", 1))
+    by = f", {many(size, 'record')} at a time" if protocol != "single" and size > 1 else ""
+    marks = arguments.get("checkpoints")
+    after = f", after {listed(marks)} {'edit' if list(marks) == [1] else 'edits'}" if marks else ""
+    return (
+        f"The questions are those of the protocol {protocol} on {many(count, 'record')}{by}{after};"
+        " the answers are another tool's, and whether its edits were made as this protocol says is "
+        "not recorded. Locality is agreement with the unedited model's answers in the same file."
+    )
 
 
 def _edited(arguments: Mapping[str, Any], count: int, orders: int) -> str:

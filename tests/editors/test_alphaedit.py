@@ -164,7 +164,7 @@ def test_constants_of_paper_and_code() -> None:
 def test_wrong_hyperparameters_are_refused() -> None:
     with pytest.raises(InputError, match="unknown threshold rule 'share'; known are absolute"):
         AlphaEdit(layers=(1,), threshold_rule="share")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="null_weight must be above 0"):
+    with pytest.raises(InputError, match="null_weight is a number above 0"):
         AlphaEdit(layers=(1,), null_weight=0.0)
     with pytest.raises(InputError, match="unknown constants 'mine'"):
         AlphaEdit.for_model(tiny("gpt2"), constants="mine")  # type: ignore[arg-type]

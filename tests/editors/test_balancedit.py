@@ -393,7 +393,7 @@ def test_half_precision_and_other_prompt_formats_work() -> None:
 def test_bad_settings_are_refused() -> None:
     lm = tiny("gpt2")
     assert isinstance(BalancEdit(), Editor)
-    with pytest.raises(InputError, match="no layer, not a linear layer such as"):
+    with pytest.raises(InputError, match="no layer, not a linear layer of a block such as"):
         BalancEdit(layer="nowhere").apply(lm)
     for wrong in (
         {"key": "x"},

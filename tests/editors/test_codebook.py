@@ -65,10 +65,14 @@ def test_training_together_is_training_apart(family: str, kind: str) -> None:
     lm = tiny(family)
     layer = find_layer(lm, None)
     before = lm.digest()
-    together = train(lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=8)
+    together = train(
+        lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=8, epsilon=1e-4
+    )
     apart = joined(
         [
-            train(lm, layer, [one], copies_of(lm, kind, 1), learning_rate=0.01, steps=8)
+            train(
+                lm, layer, [one], copies_of(lm, kind, 1), learning_rate=0.01, steps=8, epsilon=1e-4
+            )
             for one in EXAMPLES
         ]
     )
@@ -88,9 +92,13 @@ def test_training_together_is_training_apart(family: str, kind: str) -> None:
 def test_a_bounded_memory_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny("gpt2")
     layer = find_layer(lm, None)
-    whole = train(lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=3)
+    whole = train(
+        lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=3, epsilon=1e-4
+    )
     monkeypatch.setattr("editors.copies._TRAINED_BYTES", 1)
-    parts = train(lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=3)
+    parts = train(
+        lm, layer, EXAMPLES, copies_of(lm, kind), learning_rate=0.01, steps=3, epsilon=1e-4
+    )
     for a, b in zip(whole.parameters, parts.parameters, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
@@ -105,6 +113,7 @@ def test_a_diverging_copy_is_named() -> None:
             copies_of(lm, "full", 1),
             learning_rate=float("inf"),
             steps=2,
+            epsilon=1e-4,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from editors.anatomy import oriented
-from editors.ft import FT
+from editors.ft import FT, PAPER
 from editors.lm import LM
 from editors.prompts import Query
 from editors.training import Schedule, descend
@@ -131,6 +131,13 @@ def test_what_earlier_blocks_make_is_worked_out_once(monkeypatch: pytest.MonkeyP
         assert len(runs) == 5 * len(FACTS)
 
 
+def test_the_source_of_a_preset_claims_no_more_than_what_is_from_there() -> None:
+    (published,) = [preset for preset in PAPER.values() if not preset.own]
+    assert published.settings == {"layer": 21}
+    assert "which train the whole block" in published.source
+    assert "GPT-J" not in (FT.__doc__ or "")
+
+
 def test_names_say_which_fine_tuning_it_is() -> None:
     assert FT().name == "ft"
     assert FT(norm_constraint=1e-3, order="depth").name == "ft-constrained-depth"
@@ -141,10 +148,10 @@ def test_names_say_which_fine_tuning_it_is() -> None:
     [
         ({"order": "wide"}, "order is one of breadth, depth, not 'wide'"),
         ({"objective": "all"}, "objective is one of answer, prompt_last"),
-        ({"norm_constraint": 0.0}, "norm_constraint is positive or None"),
-        ({"steps": 0}, "must be positive"),
-        ({"learning_rate": -1.0}, "must be positive"),
-        ({"batch_size": 0}, "must be positive"),
+        ({"norm_constraint": 0.0}, "norm_constraint is a number above 0, not 0.0"),
+        ({"steps": 0}, "steps is a whole number of at least 1, not 0"),
+        ({"learning_rate": -1.0}, "learning_rate is a number above 0"),
+        ({"batch_size": 0}, "batch_size is a whole number of at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(options: dict[str, Any], said: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from editors.balancedit import BalancEdit
 from editors.copies import Vectors
 from editors.grace import GRACE
 from editors.lm import LM
@@ -130,6 +131,63 @@ def test_the_same_question_replaces_its_entry() -> None:
         assert new.mean > old.mean
 
 
+ROME_TOO = EditRequest("too", "Bob was born in", None, None, "Rome", None)
+
+
+def test_an_edit_that_was_merged_survives_another_of_its_entry() -> None:
+    """Asked anew, an entry's own question and a merged one both split from the rest."""
+    lm = tiny("gpt2")
+    first, second = Query(ANN.prompt), Query(ROME_TOO.prompt)
+    third = replace(ROME_TOO, id="third", prompt="Cleo was born in the town")
+    editor = replace(ONE, radius=1e3)
+    with editor.apply(lm) as model:
+        keys = model.keys([first, second])
+        half = float(torch.dist(keys[0], keys[1])) / 2
+        for asked, other, id_ in ((ANN, second, "too"), (ROME_TOO, first, "ann")):
+            model.restore()
+            model.edit([ANN, ROME_TOO])
+            (entry,) = model.distances()
+            assert [m.request_id for m in entry.merged] == ["too"]
+            kept = model.state and model.state.copies.parameters[0][0]
+            model.edit([replace(asked, id="new", target_new="Oslo")])
+            old, new = model.distances()
+            assert (old.request_id, old.answer, old.merged) == (id_, "Rome", ())
+            assert (new.request_id, new.answer) == ("new", "Oslo")
+            assert [old.radius, new.radius] == pytest.approx([half, half], rel=1e-4)
+            assert torch.equal(model.state.copies.parameters[0][0], kept)  # type: ignore[union-attr]
+            routes = model.routing([Query(asked.prompt), other])
+            assert [route.request_id for route in routes] == ["new", id_]
+            model.edit([replace(asked, id="newer", target_new="Kyiv")])  # holds one: in place
+            assert [entry.request_id for entry in model.distances()] == [id_, "newer"]
+        model.restore()
+        model.edit([ANN, ROME_TOO, third])
+        model.edit([replace(ANN, id="again")])  # the same answer once more
+        (entry,) = model.distances()
+        assert (entry.request_id, len(entry.merged)) == ("again", 2)
+        model.edit([replace(ROME_TOO, id="once more")])
+        (entry,) = model.distances()
+        assert [m.request_id for m in entry.merged] == ["third", "once more"]
+
+
+@pytest.mark.parametrize(
+    ("editor", "epsilon"), [(ONE, 1e-8), (BalancEdit(layer=1, steps=2), 1e-4)], ids=["grace", "be"]
+)
+def test_adams_epsilon_is_that_of_each_methods_authors(
+    editor: GRACE | BalancEdit, epsilon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, adam = [], torch.optim.Adam
+
+    def noted(*args: Any, **options: Any) -> torch.optim.Adam:
+        made = adam(*args, **options)
+        seen.append(made.defaults["eps"])
+        return made
+
+    monkeypatch.setattr("torch.optim.Adam", noted)
+    with editor.apply(tiny("gpt2")) as model:
+        model.edit([ANN])
+    assert seen == [epsilon]
+
+
 @pytest.mark.parametrize("value", ["full", "low_rank"])
 def test_copies_of_the_layer_may_stand_for_vectors(value: Any) -> None:
     lm = tiny("gpt2")
@@ -161,7 +219,7 @@ def test_random_beginnings_belong_to_requests() -> None:
         ({"key": "first"}, "key is one of prompt, reference, last"),
         ({"value": "none"}, "value is one of vector, full, low_rank"),
         ({"initial": "cold"}, "initial is one of random, layer"),
-        ({"radius": 0.0}, "radius, rank, steps and learning_rate must be positive"),
+        ({"radius": 0.0}, "radius is a number above 0, not 0.0"),
     ],
 )
 def test_wrong_settings_are_refused(options: dict[str, Any], said: str) -> None:

@@ -105,7 +105,7 @@ def test_a_later_edit_of_a_question_stands() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(InputError, match="k must not be negative, found -1"):
+    with pytest.raises(InputError, match="k is a whole number of at least 0, not -1"):
         IKE(k=-1)
     with pytest.raises(InputError, match="lessons are made by `Lesson`"):
         IKE(lessons=("one",))  # type: ignore[arg-type]

@@ -282,7 +282,7 @@ def test_published_hyperparameters_go_by_the_kind_of_model(monkeypatch: pytest.M
 def test_wrong_hyperparameters_are_refused() -> None:
     with pytest.raises(InputError, match="unknown lookup 'first'; known are last_prompt"):
         MEMIT(layers=(1,), lookup="first")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="steps=0"):
+    with pytest.raises(InputError, match="steps is a whole number of at least 1, not 0"):
         MEMIT(layers=(1,), steps=0)
     with pytest.raises(InputError, match="ascending"):
         MEMIT(layers=(2, 1)).apply(tiny("gpt2"))

@@ -77,6 +77,8 @@ def test_edit_ask_and_publish(model: Path, tmp_path: Path) -> None:
     [
         (("edit", "--editor", "scr", "--out", "x"), "--requests FILE or from --records R"),
         (("ask", "DIR"), "there is nothing to ask"),
+        (("ask", "DIR", "x", ""), "a PROMPT is empty"),
+        (("ask", "DIR", " \n"), "a PROMPT is empty"),
         (("ask", "nowhere", "x"), "is no folder, so no edits"),
         (("ask", "DIR", "x", "--image", "none.png"), "there is no image 'none.png'"),
         (("publish", "DIR", "--repo", "a/b"), "no edits were saved here"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,3 +161,34 @@ def test_bad_ids_and_altered_files(work: Path) -> None:
         assert error.value.file == path
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"retriever": "/home/me/private/encoder"}, "which others do not have under this name"),
+        ({"retriever": "encoders/mine/first"}, "which others do not have under this name"),
+        ({"base": {"editor": "ike", "settings": {"retriever": "~/x"}}}, "others do not have"),
+        ({"adapter": "/home/me/x"}, "has the setting adapter='/home/me/x', a path of this machine"),
+        ({"adapters": ["a", "C:\\x"]}, "a path of this machine"),
+    ],
+)
+def test_settings_that_name_a_path_are_refused(
+    work: Path, tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
+    folder = shutil.copytree(work / "delta", tmp_path / "delta")
+    described = json.loads((folder / "edit.json").read_text())
+
+    def rewritten(settings: dict[str, object]) -> None:
+        fields = {**described, "settings": {**described["settings"], **settings}}
+        (folder / "edit.json").write_text(json.dumps(fields))
+
+    rewritten(settings)
+    card = (folder / "README.md").read_text()
+    with pytest.raises(InputError, match=said) as error:
+        publish(folder, "ada/edits", base_model="ada/base", dry_run=True)
+    assert error.value.file == folder / "edit.json"
+    assert (folder / "README.md").read_text() == card
+    for fine in ("bm25", "facebook/contriever"):
+        rewritten({"retriever": fine})
+        publish(folder, "ada/edits", base_model="ada/base", dry_run=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import medit_eval
 from editors.base import EditedModel
@@ -170,6 +171,38 @@ def test_a_whole_model_can_be_edited_further(saved: Path, tmp_path: Path) -> Non
         medit_eval.load(tmp_path / "model", "testbed/lm")
 
 
+OF_WEIGHTS = ("memit", "alphaedit", "come", "rome", "ft", "lora")
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_later_edits_of_a_saved_model_add_to_the_earlier_ones(
+    name: str, models: Path, tmp_path: Path
+) -> None:
+    lm = LM.load(models / "gpt2", device="cpu")
+    before = {name: p.detach().clone() for name, p in lm.model.named_parameters()}
+
+    def moved(edited: EditedModel) -> float:
+        """How far the edits moved the weights."""
+        weights = dict(edited.lm.model.named_parameters())
+        return sum(float((weights[n] - p).norm() ** 2) for n, p in before.items()) ** 0.5
+
+    with editor(name, lm, tmp_path).apply(lm) as edited:
+        edited.edit([ANN])
+        for form in ("delta", "model"):
+            edited.save(tmp_path / form, form=form)
+        edited.edit([FRANCE])
+        expected = moved(edited)
+    options = {"corpus": tmp_path / "corpus.txt", "cache": tmp_path / "cache"}
+    given = options if describe(tmp_path / "delta").left_out else {}
+    with medit_eval.load(tmp_path / "delta", lm, editor_options=given) as edited:
+        edited.edit([FRANCE])
+        assert moved(edited) == pytest.approx(expected, rel=1e-3)
+    edited = medit_eval.load(tmp_path / "model", editor_options=given, device="cpu")
+    assert (tmp_path / "model" / "edit.safetensors").is_file() == (name == "alphaedit")
+    edited.edit([FRANCE])
+    assert moved(edited) == pytest.approx(expected, rel=0.2)
+
+
 def rewrite(folder: Path, **fields: Any) -> None:
     path = folder / "edit.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
@@ -190,23 +223,46 @@ def cut_and_signed(folder: Path) -> None:
     rewrite(folder, files={"edit.safetensors": sha256_of(folder / "edit.safetensors")})
 
 
+def settings(folder: Path, **changed: Any) -> None:
+    """Other settings, of which none is said to be left out."""
+    kept = json.loads((folder / "edit.json").read_text())["settings"]
+    rewrite(folder, settings={**kept, **changed}, left_out={})
+
+
+def narrower(folder: Path) -> None:
+    """Factors that cannot be multiplied."""
+    tensors = load_file(folder / "edit.safetensors")
+    right = next(name for name in tensors if name.startswith("weight.right."))
+    tensors[right] = tensors[right][:-1].contiguous()
+    save_file(tensors, folder / "edit.safetensors")
+    rewrite(folder, files={"edit.safetensors": sha256_of(folder / "edit.safetensors")})
+
+
 @pytest.mark.parametrize(
     ("spoil", "said", "file"),
     [
         (other_model, "belongs to a model with the digest f{32}, not", "edit.json"),
         (cut, r"has the SHA-256 [0-9a-f]{64}; edit.json says", "edit.safetensors"),
-        (cut_and_signed, "cannot be read: ", "edit.json"),
+        (cut_and_signed, "cannot be read: ", "edit.safetensors"),
         (lambda f: (f / "edit.safetensors").unlink(), "is not there", "edit.safetensors"),
         (lambda f: (f / "edit.json").unlink(), "no edits were saved here", ""),
         (lambda f: rewrite(f, editor="memitt"), "no editor 'memitt'; did you mean", "edit.json"),
         (lambda f: rewrite(f, editor=None), "names no editor: give the one", "edit.json"),
-        (lambda f: rewrite(f, format=1), "holds no edits of format 2", "edit.json"),
+        (lambda f: rewrite(f, format=1), "holds no edits of format 3", "edit.json"),
         (lambda f: rewrite(f, form="zip"), "is 'zip', not one of delta, exact, model", "edit.json"),
         (lambda f: rewrite(f, edits="2"), "is a str, not a int", "edit.json"),
         (lambda f: rewrite(f, files={}), "does not list edit.safetensors", "edit.json"),
         (lambda f: rewrite(f, files={"../x": ""}), "which is not in its folder", "edit.json"),
         (lambda f: rewrite(f, settings={"x": 1}), "of this installation has no 'x'", "edit.json"),
         (lambda f: rewrite(f, settings={}), "does not take them: .*layers", "edit.json"),
+        (lambda f: settings(f, cache="/tmp"), "no editor wrote its 'cache': paths", "edit.json"),
+        (lambda f: settings(f, corpus="/tmp/x"), "no editor wrote its 'corpus'", "edit.json"),
+        (lambda f: settings(f, corpus={"hub": {"repo": "/tmp/x"}}), "wrote its 'cor", "edit.json"),
+        (lambda f: settings(f, corpus={"hub": 3}), "no editor wrote its 'corpus'", "edit.json"),
+        (lambda f: settings(f, steps={"hub": 3}), "does not take them: holds some", "edit.json"),
+        (lambda f: settings(f, steps={"float": "x"}), "does not take them", "edit.json"),
+        (lambda f: settings(f, steps={"map": 3}), "does not take them", "edit.json"),
+        (narrower, "cannot be read: holds factors of shape", "edit.json"),
         (lambda f: rewrite(f, kind="Other"), "holds edits of Other, not of Located", "edit.json"),
     ],
 )  # fmt: skip

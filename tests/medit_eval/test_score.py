@@ -15,8 +15,11 @@ from rich.console import Console
 
 from editors.lm import LM
 from editors.prompts import Query
+from editors.registry import make
 from medit_eval import Report, rescore, score
 from medit_eval.asking import Settings, ask
+from medit_eval.manifests import settings_with_sources
+from medit_eval.provenance import GIVEN, UNTOLD
 from medit_eval.questions import Question
 from medit_eval.runs import read_manifest
 from schemas.errors import InputError
@@ -258,6 +261,25 @@ def test_testbed_models_bring_their_corpus(monkeypatch: pytest.MonkeyPatch) -> N
     assert [part.formatted for part in both.parts] == [False, True]
     monkeypatch.setattr(corpora, "option_names", editors.registry.option_names)
     assert corpora.with_corpus("none", known, None) == {}
+
+
+def test_lessons_that_the_testbed_brings_have_a_source() -> None:
+    from medit_eval import corpora
+
+    known, other = tiny("gpt2"), tiny("gpt2")
+    known.name = "testbed/lm"
+    for lm, options, source in (
+        (known, {}, corpora.LESSONS_SOURCE),
+        (known, {"lessons": "testbed"}, GIVEN),
+        (other, {}, "default"),
+    ):
+        options = {"k": 2, **options}
+        editor = make("ike", lm, corpora.with_lessons("ike", lm, options, []))
+        chosen = {name: (value, GIVEN) for name, value in options.items()}
+        settings = settings_with_sources("ike", editor, lm, chosen)
+        (lessons,) = [s for s in settings if s.name == "lessons"]
+        assert lessons.source.startswith(source)
+        assert lessons.source != UNTOLD
 
 
 def test_prompt_formats_are_put_to_the_model(

@@ -25,6 +25,7 @@ from medit_eval.provenance import GIVEN, Setting, Sitting
 from medit_eval.rescoring import read_report
 from medit_eval.runs import RunManifest, read_manifest, write_manifest
 from schemas.errors import InputError
+from schemas.layout import sha256_of
 from tests.medit_eval.pages.support import people, run, sequences
 from tests.medit_eval.support import Oracle, Switchboard, person
 from tests.tiny_models import tiny
@@ -332,3 +333,44 @@ def test_a_model_that_can_chat_and_was_asked_plain(finished: Path) -> None:
     assert "The model has a chat template, and all 24 questions were put to it as plain" in (
         "\n".join(limits(Facts(contender)))
     )
+
+
+# Answers of another tool --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"protocol": "single"}, "of the protocol single on 3 records; the answers"),
+        (
+            {"protocol": "sequential", "batch_size": 1, "checkpoints": [1, 3]},
+            "of the protocol sequential on 3 records, after 1 and 3 edits; the answers",
+        ),
+    ],
+)
+def test_of_another_tools_answers_nothing_is_said_that_nobody_knows(
+    tmp_path: Path, options: dict[str, Any], told: str
+) -> None:
+    records, file = people(3), tmp_path / "theirs.jsonl"
+    medit_eval.write_questions(records, file, **options)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text(
+        "".join(json.dumps({**r, "pre_edit": "Oslo", "post_edit": "Rome"}) + "\n" for r in rows)
+    )
+    medit_eval.score(
+        predictions=file, records=records, editor="Theirs", out=tmp_path / "run", **options
+    )
+    text = only(tmp_path / "run").markdown
+    assert text.startswith("# Evaluation card: Theirs\n")
+    assert told in text
+    assert f"another tool's: theirs.jsonl, SHA-256 {sha256_of(file)}. How they were made" in text
+    assert "It is another tool's; its settings are not recorded." in text
+    assert "Failed edits: the file names none." in text
+    ran = section(text, "What was run")
+    assert "the bootstrap" in ran
+    assert "medit " in ran
+    for never in (
+        "greedy", "taken back", "random choices", "torch", "peft", "cache", "weights", "first;",
+        "has no settings", "Never more than", "was edited",
+    ):  # fmt: skip
+        assert never not in text, never

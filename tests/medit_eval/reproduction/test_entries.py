@@ -160,6 +160,18 @@ def test_the_committed_page_is_what_the_command_writes(tmp_path: Path) -> None:
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", made)
 
 
+def test_how_well_a_share_is_known_follows_from_how_many_are_asked() -> None:
+    def points(asked: int) -> str:
+        return f"{98 / asked**0.5:.1f}"
+
+    text = ledger()
+    told = re.findall(r"a share of ([\d,]+) records is known to ([\d.]+) points? at most", text)
+    assert told
+    assert all(points(int(asked.replace(",", ""))) == known for asked, known in told)
+    # Questions of GSM8K's test set and of CommonsenseQA's validation set.
+    assert f"GSM8K is known to {points(1_319)} points and CommonsenseQA to {points(1_221)}" in text
+
+
 def test_every_published_number_is_on_the_page() -> None:
     text = ledger()
     for name in names():
