@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, cast
 
 from torch import Tensor
 
@@ -23,9 +23,10 @@ from editors.base import EditedModel, EditError
 from editors.contexts import sample_contexts
 from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
-from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
+from editors.lookup import LOOKUP_RULES, LookupRule, place
 from editors.moments import Moment, second_moments
 from editors.presets import Kind, Preset, preset_for, setting_sources
+from editors.rounds import Rounds
 from editors.solve import Past, Precision, remember, solve
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError
@@ -283,22 +284,33 @@ class LocatedModel(EditedModel):
         past = self.past() if self.editor.remember else {}
         prepared = self._prepare()
         z = self._aiming(self, requests)
-        places = [
-            place(self.lm, request, self.editor.lookup, context)
-            for request in requests
-            for context in (None, *prepared.contexts)
-        ]
+        bare, others = (
+            [
+                place(self.lm, request, self.editor.lookup, context)
+                for request in requests
+                for context in contexts
+            ]
+            for contexts in ((None,), prepared.contexts)
+        )
+        rounds, contextual = Rounds(self.lm, bare), Rounds(self.lm, others)
+        keys: dict[int, Tensor] = {}
         for done, layer in enumerate(layers):
-            keys, h = self._keys(places, [layer])
-            residual = ((z - h) / (len(layers) - done)).t()
+            again = layer != layers[-1]
+            k, h = rounds.read(layer, hidden=layers[-1], again=again)
+            if others:
+                # A key is half that of the bare prompt, half the mean of those after the contexts.
+                after, _ = contextual.read(layer, again=again)
+                k = (k + after.unflatten(0, (len(requests), -1)).mean(1)) / 2
+            keys[layer] = k.t()
+            residual = ((z - cast(Tensor, h)) / (len(layers) - done)).t()
             try:
                 delta = solve(keys[layer], residual, past.get(layer), prepared.precisions[layer])
             except EditError as error:
                 raise EditError(f"layer {layer}: {error.reason}") from None
             self.change(layer, delta)
         if self.editor.remember:
-            # Keys of the edited model, as in the released code of AlphaEdit.
-            keys, _ = self._keys(places, layers)
+            # These are also the keys of the edited model, which the released code of AlphaEdit
+            # remembers: what a layer reads does not depend on what is written to it or behind it.
             precisions = prepared.precisions
             self._past = {i: remember(past.get(i), keys[i], precisions[i]) for i in layers}
             self.state = Memory({i: known.keys for i, known in self._past.items()})
@@ -309,26 +321,6 @@ class LocatedModel(EditedModel):
             if layer not in self._past or self._past[layer].keys is not keys:
                 self._past[layer] = Past.of(keys, self.precisions[layer])
         return {layer: self._past[layer] for layer in self.state.past}
-
-    def _keys(
-        self, places: Sequence[Place], layers: Sequence[int]
-    ) -> tuple[dict[int, Tensor], Tensor]:
-        """Keys by layer, each (d, n), and the last layer's output for the bare prompts, (n, H).
-
-        A key is half that of the bare prompt and half the mean of those after the contexts.
-
-        Args:
-            places: For each edit the bare prompt's, then those after the contexts.
-            layers: The layers.
-        """
-        last, each = self.editor.layers[-1], 1 + len(self.contexts)
-        found = read(self.lm, places, keys=layers, hidden=[last])
-        keys = {}
-        for layer, k in found.keys.items():
-            k = k.unflatten(0, (-1, each))
-            bare, others = k[:, 0], k[:, 1:]
-            keys[layer] = (bare if each == 1 else (bare + others.mean(1)) / 2).t()
-        return keys, found.hidden[last][::each]
 
     def change(self, layer: int, delta: Tensor) -> None:
         """Write an update of shape (H, d) to the projection of a layer."""
