@@ -289,8 +289,15 @@ class _Asked:
             for offset, token in enumerate(aim.target_ids)
         ]
         rows, columns, ids, owners, shares = zip(*found, strict=True)
-        whole = (torch.tensor(x, device=like.device) for x in (rows, columns, ids, owners))
-        return cls(first, *whole, torch.tensor(shares, dtype=like.dtype, device=like.device))
+        on = like.device
+        return cls(
+            first,
+            torch.tensor(rows, device=on),
+            torch.tensor(columns, device=on),
+            torch.tensor(ids, device=on),
+            torch.tensor(owners, device=on),
+            torch.tensor(shares, device=on, dtype=like.dtype),
+        )
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def test_blocks_run_from_the_last_write_to_what_is_wanted() -> None:
     chosen = places(lm, "gpt2")
     ran: list[int] = []
     for number, block in enumerate(lm.anatomy.blocks):
-        mlp = block.mlp
+        mlp = block.get_submodule("mlp")
         mlp.register_forward_pre_hook(lambda *_, number=number: ran.append(number))
     rounds = Rounds(lm, chosen)
     seen = []

@@ -82,7 +82,7 @@ def test_an_mlp_that_looks_at_its_neighbours_reads_every_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lm = tiny("llama")
-    mlp = lm.anatomy.blocks[-1].mlp
+    mlp = lm.anatomy.blocks[-1].get_submodule("mlp")
     own = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda states: own(states + states.roll(1, -2)))
     batch = lm.encode([place(lm, r, "last_prompt").query for r in FACTS], ["Rome", "Rome", "Oslo"])
