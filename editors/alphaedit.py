@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, Unpack, cast, get_args
 
 from editors.lm import LM
 from editors.locate import Aiming, LocatedModel, LocateThenEdit, Settings, new_values
-from editors.moments import Moment
+from editors.moments import Moment, cache_folder
 from editors.solve import THRESHOLD_RULES, NullSpace, Past, ThresholdRule
 from schemas.errors import InputError, require_number
 
@@ -89,7 +89,13 @@ class AlphaEdit(LocateThenEdit):
 
     def precision(self, moment: Moment) -> NullSpace:
         """P / λ."""
-        return NullSpace.of(moment, self.null_weight, self.threshold, self.threshold_rule)
+        return NullSpace.of(
+            moment,
+            self.null_weight,
+            self.threshold,
+            self.threshold_rule,
+            cache=self.cache or cache_folder(),
+        )
 
     def apply(self, lm: LM) -> AlphaEditedModel:
         """The model, ready to be edited.

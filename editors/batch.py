@@ -13,7 +13,7 @@ prompt, and what routes an edit can look at the prompt alone, never at the answe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -57,6 +57,27 @@ class Batch:
     def length(self) -> int:
         """T, the number of columns."""
         return self.inputs["input_ids"].shape[1]
+
+    def upto(self, end: int) -> Batch:
+        """The batch without the columns from `end` on, which no column before them looks at.
+
+        A batch with pictures stays as it is, since a model counts the tokens of a picture.
+        """
+        whole = self.inputs["input_ids"].shape
+        shapes = {getattr(value, "shape", None) for value in self.inputs.values()}
+        pictured = any(query.image is not None for query in self.queries)
+        if end >= whole[1] or pictured or self.read_in is not None or shapes != {whole}:
+            return self
+        answers = max(0, end - self.prompt_end)
+        return replace(
+            self,
+            inputs={name: value[:, :end] for name, value in self.inputs.items()},
+            prompt_end=min(end, self.prompt_end),
+            prompt_mask=self.prompt_mask[:, :end],
+            image_mask=self.image_mask[:, :end],
+            target_ids=self.target_ids[:, :answers],
+            target_mask=self.target_mask[:, :answers],
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -26,9 +26,10 @@ from editors.branches import Branching
 from editors.contexts import sample_contexts
 from editors.corpus import WIKIPEDIA, CorpusSource, as_corpus
 from editors.lm import LM
-from editors.lookup import LOOKUP_RULES, LookupRule, Place, place, read
+from editors.lookup import LOOKUP_RULES, LookupRule, Place, place
 from editors.moments import Moment, second_moments
 from editors.presets import Kind, Preset, preset_for, setting_sources
+from editors.rounds import Rounds
 from editors.solve import Past, Precision, remember, solve, solve_apart
 from editors.targets import Aim, Descent, aim_at, find_values
 from schemas.errors import InputError, require_number
@@ -291,28 +292,56 @@ class LocatedModel(EditedModel):
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         warn_of_contradictions(requests)
         layers = self.editor.layers
+        layers, prepared = self.editor.layers, self._prepare()
         past = self.past() if self.editor.remember else {}
-        prepared = self._prepare()
         z = self._aiming(self, requests)
-        places = [
-            place(self.lm, request, self.editor.lookup, context)
-            for request in requests
-            for context in (None, *prepared.contexts)
-        ]
-        for done, layer in enumerate(layers):
-            keys, h = self._keys(places, [layer])
+        keys: dict[int, Tensor] = {}
+        for done, (layer, k, h) in enumerate(self._rounds(requests)):
+            keys[layer] = k
             residual = ((z - h) / (len(layers) - done)).t()
             try:
-                delta = solve(keys[layer], residual, past.get(layer), prepared.precisions[layer])
+                delta = solve(k, residual, past.get(layer), prepared.precisions[layer])
             except EditError as error:
                 raise EditError(f"layer {layer}: {error.reason}") from None
             self.change(layer, delta)
         if self.editor.remember:
-            # Keys of the edited model, as in the released code of AlphaEdit.
-            keys, _ = self._keys(places, layers)
+            # These are also the keys of the edited model, which the released code of AlphaEdit
+            # remembers: what a layer reads does not depend on what is written to it or behind it.
             precisions = prepared.precisions
             self._past = {i: remember(past.get(i), keys[i], precisions[i]) for i in layers}
             self.state = Memory({i: known.keys for i, known in self._past.items()})
+
+    def _rounds(
+        self, requests: Sequence[EditRequest], branches: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Layer after layer, the keys of n requests, (d, n), and the last layer's output, (n, H).
+
+        The output is that for the bare prompts. A key is half that of the bare prompt, half the
+        mean of those after the contexts.
+
+        Args:
+            requests: The requests.
+            branches: The branch of each, if they have branches; see `EditedModel.branched`.
+        """
+        layers, contexts = self.editor.layers, self.contexts
+        numbers = [None] * len(requests) if branches is None else branches
+
+        def places(contexts: Sequence[str | None]) -> list[Place]:
+            found = (
+                (place(self.lm, request, self.editor.lookup, context), number)
+                for request, number in zip(requests, numbers, strict=True)
+                for context in contexts
+            )
+            return [replace(w, query=replace(w.query, branch=number)) for w, number in found]
+
+        bare, contextual = Rounds(self.lm, places((None,))), Rounds(self.lm, places(contexts))
+        for layer in layers:
+            again = layer != layers[-1]
+            keys, h = bare.read(layer, hidden=layers[-1], again=again)
+            if contexts:
+                after, _ = contextual.read(layer, again=again)
+                keys = (keys + after.unflatten(0, (len(requests), -1)).mean(1)) / 2
+            yield layer, keys.t(), cast(Tensor, h)
 
     def _branches(self, groups: Sequence[Sequence[EditRequest]]) -> int:
         """All groups, unless keys of other edits are remembered."""
@@ -327,24 +356,15 @@ class LocatedModel(EditedModel):
         owners = torch.tensor([number for number, group in groups.items() for _ in group])
         layers, prepared = self.editor.layers, self._prepare()
         z = self._aiming(self, requests)
-        places = [
-            replace(where, query=replace(where.query, branch=number))
-            for request, number in zip(requests, owners.tolist(), strict=True)
-            for context in (None, *prepared.contexts)
-            for where in [place(self.lm, request, self.editor.lookup, context)]
-        ]
+        past: dict[int, dict[int, Past]] = {number: {} for number in groups}
         with Branching(self.lm) as branching:
-            for done, layer in enumerate(layers):
-                keys, h = self._keys(places, [layer])
+            for done, (layer, keys, h) in enumerate(self._rounds(requests, owners.tolist())):
                 residual = (z - h) / (len(layers) - done)
-                right = solve_apart(keys[layer], owners, prepared.precisions[layer])
+                right = solve_apart(keys, owners, prepared.precisions[layer])
                 require_finite(requests, layer, residual, right)
                 branching.write(layer, owners, residual, right)
-            past: dict[int, dict[int, Past]] = {number: {} for number in groups}
-            if self.editor.remember:
-                keys, _ = self._keys(places, layers)
-                for layer in layers:
-                    known = Past.of(keys[layer], prepared.precisions[layer])
+                if self.editor.remember:
+                    known = Past.of(keys, prepared.precisions[layer])
                     for number in groups:
                         own = (owners == number).to(known.keys.device)
                         past[number][layer] = Past(known.keys[:, own], known.applied[:, own])
@@ -364,26 +384,6 @@ class LocatedModel(EditedModel):
             if layer not in self._past or self._past[layer].keys is not keys:
                 self._past[layer] = Past.of(keys, self.precisions[layer])
         return {layer: self._past[layer] for layer in self.state.past}
-
-    def _keys(
-        self, places: Sequence[Place], layers: Sequence[int]
-    ) -> tuple[dict[int, Tensor], Tensor]:
-        """Keys by layer, each (d, n), and the last layer's output for the bare prompts, (n, H).
-
-        A key is half that of the bare prompt and half the mean of those after the contexts.
-
-        Args:
-            places: For each edit the bare prompt's, then those after the contexts.
-            layers: The layers.
-        """
-        last, each = self.editor.layers[-1], 1 + len(self.contexts)
-        found = read(self.lm, places, keys=layers, hidden=[last])
-        keys = {}
-        for layer, k in found.keys.items():
-            k = k.unflatten(0, (-1, each))
-            bare, others = k[:, 0], k[:, 1:]
-            keys[layer] = (bare if each == 1 else (bare + others.mean(1)) / 2).t()
-        return keys, found.hidden[last][::each]
 
     def change(self, layer: int, delta: Tensor) -> None:
         """Write an update of shape (H, d) to the projection of a layer."""

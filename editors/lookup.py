@@ -128,18 +128,25 @@ def read(
     def run(chosen: list[Place]) -> list[dict[str, Tensor]]:
         batch = lm.encoder.encode([where.query for where in chosen])
         column = columns(batch, chosen)
+        batch = batch.upto(int(column.max()) + 1)
         with traced(inputs, outputs, stop_at=stop_at) as trace:
             lm.forward(batch, keep=1)
         found = {**trace.inputs, **trace.outputs}
         seen = {name: at(per_token(states, batch), column) for name, states in found.items()}
         return [{name: rows[i] for name, rows in seen.items()} for i in range(len(chosen))]
 
-    found = lm.in_batches(places, run, size=lambda where: lm.length_key(where.query))
+    found = lm.in_batches(places, run, size=lambda where: reading_order(lm, where))
     stacked = {name: torch.stack([row[name] for row in found]) for name in found[0]}
     return Readings(
         {layer: stacked[f"key {layer}"] for layer in keys},
         {layer: stacked[f"hidden {layer}"] for layer in hidden},
     )
+
+
+def reading_order(lm: LM, where: Place) -> tuple[bool, int, int]:
+    """What places are batched by: with or without picture, tokens behind them, length."""
+    pictured, tokens = lm.length_key(where.query)
+    return pictured, where.back or 0, tokens
 
 
 def per_token(states: Tensor, batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,6 +16,9 @@ from editors.trace import first, forwarding, with_first
 
 Early = Mapping[nn.Module, Any]
 """What modules do in place of their own forwards; see `trace.forwarding`."""
+
+Seen = dict[nn.Module, list[Any]]
+"""What modules gave, call by call."""
 
 
 @contextmanager
@@ -42,11 +45,16 @@ def before(lm: LM, batch: Batch, layer: nn.Module) -> Early:
     if block is None:
         return {}
     early = lm.anatomy.blocks[:block]
-    seen: dict[nn.Module, list[Any]] = {}
+    seen: Seen = {}
     with ExitStack() as hooks, torch.no_grad():
-        for module in (*early[-1:], *_eyes(lm)):
-            hooks.callback(module.register_forward_hook(_keeping(seen)).remove)
+        for module in (*early[-1:], *eyes(lm)):
+            hooks.callback(module.register_forward_hook(keeping(seen)).remove)
         lm.forward(batch, keep=1)
+    return replaying(seen, early)
+
+
+def replaying(seen: Seen, early: Sequence[nn.Module]) -> Early:
+    """What lets forwards begin behind some blocks, from what the last of them and the eyes gave."""
     forwards = {module: _giving(given[0]) for module, given in seen.items() if len(given) == 1}
     # What the other early blocks give is dropped by the last one; only its kind matters.
     return forwards | {module: _passing_on(seen[early[-1]][0]) for module in early[:-1]}
@@ -59,7 +67,7 @@ def _block_of(lm: LM, layer: nn.Module) -> int | None:
     return None
 
 
-def _eyes(lm: LM) -> list[nn.Module]:
+def eyes(lm: LM) -> list[nn.Module]:
     """Modules beside the decoder and what it is part of, without the head that follows it."""
     decoder, head = lm.anatomy.decoder, lm.model.get_output_embeddings()
     if not lm.sees:
@@ -78,7 +86,9 @@ def _eyes(lm: LM) -> list[nn.Module]:
 # Outputs are copied, though not the tensors in them: models change the fields of what they got.
 
 
-def _keeping(seen: dict[nn.Module, list[Any]]) -> Any:
+def keeping(seen: Seen) -> Any:
+    """A forward hook that notes what modules give."""
+
     def hook(module: nn.Module, _: Any, output: Any) -> None:
         seen.setdefault(module, []).append(copy.copy(output))
 

@@ -6,6 +6,7 @@ d is the MLP's width, o the hidden width, n the number of edits, m of keys remem
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from editors.base import EditError
 from editors.moments import Moment
+from editors.spectrum import spectrum
 
 ThresholdRule = Literal["absolute", "relative", "energy"]
 """Which eigenvalues of the second moment count as none. `absolute`: those under the threshold, as
@@ -201,15 +203,34 @@ class NullSpace:
     weight: float
 
     @classmethod
-    def of(cls, moment: Moment, weight: float, threshold: float, rule: ThresholdRule) -> NullSpace:
+    def of(
+        cls,
+        moment: Moment,
+        weight: float,
+        threshold: float,
+        rule: ThresholdRule,
+        *,
+        cache: Path | None = None,
+    ) -> NullSpace:
         """Split the space of keys by the eigenvalues of a second moment.
+
+        Args:
+            moment: The moment.
+            weight: λ.
+            threshold: Which eigenvalues count as none.
+            rule: What the threshold is compared with.
+            cache: The folder in which eigenvectors are kept; None if they are not.
 
         Raises:
             EditError: If the moment holds numbers that are not finite.
         """
         if not bool(torch.isfinite(moment.matrix).all()):
             raise EditError("the second moment of the keys holds numbers that are not finite")
-        values, vectors = torch.linalg.eigh(wide(moment.matrix))  # ascending
+        if cache is not None:
+            found = spectrum(moment.matrix, cache)
+            values, vectors = found.values, found.vectors
+        else:
+            values, vectors = torch.linalg.eigh(wide(moment.matrix))  # ascending
         if rule == "energy":
             null = values.clamp(min=0).cumsum(0) <= threshold * values.clamp(min=0).sum()
         else:

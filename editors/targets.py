@@ -8,16 +8,18 @@ of Adam and its own end; the objective is a sum over aims, so this is the same a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from editors.anatomy import dtype_of
 from editors.base import EditError
+from editors.batch import Batch
+from editors.headloss import divergence, unlikelihood
 from editors.lm import LM
 from editors.lookup import LookupRule, Place, at, columns, divergence_place, place, read
 from editors.tail import Tail
@@ -125,8 +127,8 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
     found = lm.in_batches(
         aims,
         lambda chosen: _descend(lm, chosen, descent),
-        size=lambda aim: lm.length_key(aim.places[-1].query),
-        rows=len(aims[0].places) + 1,
+        size=lambda aim: _size(lm, aim),
+        rows=len(aims[0].places),
     )
     values = Values(torch.stack([h for h, _ in found]), torch.stack([d for _, d in found]))
     for aim, finite in zip(aims, torch.isfinite(values.delta).all(1).tolist(), strict=True):
@@ -135,8 +137,18 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
     return values
 
 
+def _size(lm: LM, aim: Aim) -> tuple[bool, int, int]:
+    """What aims are batched by: with or without picture, columns of a step, columns in all."""
+    pictured, tokens = lm.length_key(aim.places[-1].query)
+    return pictured, (aim.places[-1].back or 0) + len(aim.target_ids), tokens
+
+
+_LEAVE = 0.75
+"""The share of a batch that is left when those that are done leave it."""
+
+
 def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Tensor]]:
-    """Adam on all aims at once; those that are done leave when they are half of the batch."""
+    """Adam on all aims at once."""
     objective = _Objective(lm, aims, descent)
     h = initial = objective.hidden
     unit = initial.norm(dim=1) if descent.unit == "block" else _projected(lm, aims, descent)
@@ -146,10 +158,9 @@ def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Te
     active = updates > 0
     read = torch.arange(len(aims), device=h.device)
     for step in range(1, max(aim.updates for aim in aims) + 1):
-        if int(active.sum()) * 2 <= len(read):
-            kept, read = active[read], active.nonzero()[:, 0]
-            reference = objective.reference[kept.to(objective.reference.device)]
-            objective = _Objective(lm, [aims[i] for i in read.tolist()], descent, reference)
+        if int(active.sum()) <= _LEAVE * len(read):
+            objective = objective.kept(active[read].nonzero()[:, 0])
+            read = active.nonzero()[:, 0]
         losses, gradient = objective(delta[read], unit[read])
         active[read] &= ~(losses < REACHED)
         active &= step <= updates
@@ -177,42 +188,47 @@ def _projected(lm: LM, aims: list[Aim], descent: Descent) -> Tensor:
 class _Objective:
     """Loss and gradient of each of n aims, as a function of their δ.
 
-    Rows of the batch: for each aim its places, then its divergence place.
+    Answers and divergence are read in two batches, since the second ends with its lookup tokens and
+    needs no other column.
 
     Attributes:
         hidden: The block's output at the aims' first places, shape (n, H).
-        reference: Log-probabilities of what comes next at the divergence places with δ = 0, shape
-            (n, vocabulary); the first call, which is made with δ = 0, finds them.
     """
 
-    def __init__(
-        self, lm: LM, aims: list[Aim], descent: Descent, reference: Tensor | None = None
-    ) -> None:
-        self.descent = descent
-        self._reference = reference
-        places = [where for aim in aims for where in (*aim.places, aim.divergence)]
-        answers = [ids for aim in aims for ids in (*[aim.target_ids] * len(aim.places), ())]
-        batch = lm.encoder.encode([where.query for where in places], answers)
-        per_aim = len(aims[0].places) + 1
-        self._rows = torch.arange(len(places))
-        self._columns = columns(batch, places)
-        self._tail = Tail(lm, batch, descent.layer, int(self._columns.min()))
-        self._owner = self._rows // per_aim
-        self.hidden = at(self._tail.hidden, self._columns)[::per_aim]
-        # Every token of every answer is a position: that of the logits which predict it.
-        self._answer_rows, offsets = batch.target_mask.nonzero(as_tuple=True)
-        self._answer_columns = batch.prompt_end - 1 + offsets
-        self._answer_ids = batch.target_ids[self._answer_rows, offsets]
-        self._diverging = self._rows[per_aim - 1 :: per_aim]
-        self._answer_owner = self._answer_rows // per_aim
-        shares = [1 / ((per_aim - 1) * aim.divisor) for aim in aims]
-        self._shares = torch.tensor(shares, dtype=self.hidden.dtype)[self._answer_owner]
+    def __init__(self, lm: LM, aims: list[Aim], descent: Descent) -> None:
+        self._lm, self._aims, self._descent = lm, aims, descent
+        self._after: Tensor | None = None  # final states of the divergence places with δ = 0
+        places = [where for aim in aims for where in aim.places]
+        answers = [aim.target_ids for aim in aims for _ in aim.places]
+        # The last token of an answer predicts nothing that counts.
+        batch = lm.encoder.encode([p.query for p in places], [ids[:-1] for ids in answers])
+        self._answers = _Changed.read(lm, batch, columns(batch, places), descent.layer)
+        self.hidden = self._answers.lookups()[:: len(aims[0].places)]
+        self._asked = _Asked.of(aims, batch.prompt_end - 1, self.hidden)
+        self._diverging: _Changed | None = None
+        if descent.divergence:
+            batch = lm.encoder.encode([aim.divergence.query for aim in aims])
+            column = columns(batch, [aim.divergence for aim in aims])
+            batch = batch.upto(int(column.max()) + 1)
+            self._diverging = _Changed.read(lm, batch, column, descent.layer)
 
-    @property
-    def reference(self) -> Tensor:
-        """See the class."""
-        assert self._reference is not None, "the objective was not evaluated yet"
-        return self._reference
+    def kept(self, chosen: Tensor) -> _Objective:
+        """The same for some of the aims."""
+        aims = [self._aims[i] for i in chosen.tolist()]
+        each = len(aims[0].places)
+        rows = (chosen[:, None] * each + torch.arange(each, device=chosen.device)).flatten()
+        answers = self._answers.kept(rows)
+        diverging = self._diverging.kept(chosen) if self._diverging is not None else None
+        if answers is None or (self._diverging is not None and diverging is None):
+            other = _Objective(self._lm, aims, self._descent)
+        else:
+            other = copy.copy(self)
+            other._aims, other._answers, other._diverging = aims, answers, diverging
+            other.hidden = self.hidden[chosen]
+            other._asked = _Asked.of(aims, self._asked.first, self.hidden)
+        if self._after is not None:
+            other._after = self._after[chosen.to(self._after.device)]
+        return other
 
     def __call__(self, delta: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Losses of shape (n,) and their gradients of shape (n, H).
@@ -222,27 +238,98 @@ class _Objective:
             unit: |u|, shape (n,).
         """
         delta = delta.detach().requires_grad_()
-        states = self._tail.hidden
-        added = delta[self._owner.to(delta.device)].to(states.dtype)
-        where = (self._rows.to(states.device), self._columns.to(states.device))
-        logits = self._tail.logits(
-            states.index_put(where, added, accumulate=True),
-            torch.cat([self._answer_rows, self._diverging]),
-            torch.cat([self._answer_columns, self._columns[self._diverging]]),
+        descent, asked, each = self._descent, self._asked, len(self._aims[0].places)
+        shrinking = descent.weight_decay * delta.norm(dim=1) / unit**2
+        states = self._answers(delta.repeat_interleave(each, 0), asked.rows, asked.columns)
+        own, pull = unlikelihood(self._answers.tail, states, asked.ids, asked.shares)
+        losses = shrinking.detach().index_add(0, asked.owners, own.to(delta.device))
+        ends, pulls = [shrinking, states], [torch.ones_like(shrinking), pull]
+        if self._diverging is not None:
+            every = torch.arange(len(delta), device=delta.device)
+            states = self._diverging(delta, every, self._diverging.columns)
+            if self._after is None:
+                self._after = states.detach()
+            moved, pull = divergence(
+                self._diverging.tail, states, self._after, descent.divergence, delta.dtype
+            )
+            losses = losses + moved.to(delta.device)
+            ends, pulls = [*ends, states], [*pulls, pull]
+        (gradient,) = torch.autograd.grad(ends, delta, pulls)
+        return losses, gradient
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The positions that predict the tokens of the answers, m of them.
+
+    Attributes:
+        first: The column that predicts the answers' first tokens.
+        rows: Rows, shape (m,).
+        columns: Columns, shape (m,).
+        ids: The tokens, shape (m,).
+        owners: Which aim each belongs to, shape (m,).
+        shares: What each weighs in its aim's loss, shape (m,).
+    """
+
+    first: int
+    rows: Tensor
+    columns: Tensor
+    ids: Tensor
+    owners: Tensor
+    shares: Tensor
+
+    @classmethod
+    def of(cls, aims: Sequence[Aim], first: int, like: Tensor) -> _Asked:
+        """Those of some aims, on the device and in the precision of a tensor."""
+        each = len(aims[0].places)
+        found = [
+            (number * each + row, first + offset, token, number, 1 / (each * aim.divisor))
+            for number, aim in enumerate(aims)
+            for row in range(each)
+            for offset, token in enumerate(aim.target_ids)
+        ]
+        rows, columns, ids, owners, shares = zip(*found, strict=True)
+        on = like.device
+        return cls(
+            first,
+            torch.tensor(rows, device=on),
+            torch.tensor(columns, device=on),
+            torch.tensor(ids, device=on),
+            torch.tensor(owners, device=on),
+            torch.tensor(shares, device=on, dtype=like.dtype),
         )
-        logprobs = logits.to(delta.dtype).log_softmax(-1)
-        answers, after = logprobs.split([len(self._answer_ids), len(delta)])
-        own = answers.gather(1, self._answer_ids.to(answers.device)[:, None])[:, 0]
-        likelihood = own.new_zeros(len(delta)).index_add(
-            0, self._answer_owner.to(own.device), own * self._shares.to(own.device)
-        )
-        if self._reference is None:
-            self._reference = after.detach()
-        # As in the released code, the expectation is over the edited distribution.
-        divergence = functional.kl_div(self._reference, after, reduction="none", log_target=True)
-        shrinking = delta.norm(dim=1) / unit**2
-        losses = (-likelihood + self.descent.divergence * divergence.sum(1)).to(
-            delta.device
-        ) + self.descent.weight_decay * shrinking
-        (gradient,) = torch.autograd.grad(losses.sum(), delta)
-        return losses.detach(), gradient
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A tail whose states are changed in one column of each of its B rows.
+
+    Attributes:
+        tail: The tail.
+        columns: The columns, shape (B,).
+    """
+
+    tail: Tail
+    columns: Tensor
+
+    @classmethod
+    def read(cls, lm: LM, batch: Batch, column: Tensor, layer: int) -> _Changed:
+        """Read a batch up to a layer."""
+        tail = Tail(lm, batch, layer, int(column.min()))
+        return cls(tail, column.to(tail.hidden.device))
+
+    def lookups(self) -> Tensor:
+        """The states in those columns, shape (B, H), in float32 or better."""
+        return at(self.tail.hidden, self.columns - self.tail.start)
+
+    def kept(self, rows: Tensor) -> _Changed | None:
+        """The same for some of the rows, or None where it has to be read anew."""
+        tail = self.tail.kept(rows)
+        return None if tail is None else _Changed(tail, self.columns[rows])
+
+    def __call__(self, added: Tensor, rows: Tensor, column: Tensor) -> Tensor:
+        """Final states at some positions once `added`, of shape (B, H), is added."""
+        states = self.tail.hidden
+        where = torch.arange(len(states), device=states.device), self.columns - self.tail.start
+        changed = states.index_put(where, added.to(states.dtype), accumulate=True)
+        return self.tail.final(changed, rows, column)

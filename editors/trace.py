@@ -104,3 +104,8 @@ def _watch_output(trace: Trace, name: str, module: nn.Module) -> Any:
 
 def _stop(_: nn.Module, __: Any, ___: Any) -> None:
     raise Stopped
+
+
+def stopped(*_: Any, **__: Any) -> None:
+    """A forward that cuts a forward pass off; see `traced`."""
+    raise Stopped

@@ -61,18 +61,57 @@ def test_the_tail_of_every_family_gives_the_models_own_logits(family: str, start
     every = torch.cartesian_prod(torch.arange(3), torch.arange(batch.prompt_end - 1, batch.length))
     with torch.no_grad():
         again = tail.logits(tail.hidden, every[:, 0], every[:, 1])
-        changed = torch.cat([tail.hidden[:, :start], tail.hidden[:, start:].roll(1, -1)], dim=1)
-        other = tail.logits(changed, every[:, 0], every[:, 1])
+        other = tail.logits(tail.hidden.roll(1, -1), every[:, 0], every[:, 1])
         own = lm.forward(batch)[every[:, 0], every[:, 1]]
     torch.testing.assert_close(again, own, atol=1e-5, rtol=1e-5)
     assert (other - own).abs().max() > 1e-2
 
 
-def test_a_tail_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["final", "head"])
+def test_a_tail_that_computes_something_else_is_refused(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lm = tiny("gpt2")
-    monkeypatch.setattr(Tail, "logits", lambda self, hidden, rows, columns: hidden[rows, columns])
-    with pytest.raises((EditError, RuntimeError)):
+    own = getattr(Tail, part)
+    monkeypatch.setattr(Tail, part, lambda self, *given: 1.5 * own(self, *given))
+    with pytest.raises(EditError, match="computes its logits in a way"):
         Tail(lm, lm.encode([place(lm, ANN, "last_prompt").query], ["Rome"]), 1)
+
+
+def test_an_mlp_that_looks_at_its_neighbours_reads_every_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lm = tiny("llama")
+    mlp = lm.anatomy.blocks[-1].get_submodule("mlp")
+    own = mlp.forward
+    monkeypatch.setattr(mlp, "forward", lambda states: own(states + states.roll(1, -2)))
+    batch = lm.encode([place(lm, r, "last_prompt").query for r in FACTS], ["Rome", "Rome", "Oslo"])
+    tail = Tail(lm, batch, 0, 3)
+    rows, columns = torch.arange(3), torch.full((3,), batch.prompt_end)
+    with torch.no_grad():
+        again, whole = tail.logits(tail.hidden, rows, columns), lm.forward(batch)
+    # Its first column has another neighbour where a forward begins in the middle.
+    torch.testing.assert_close(again, whole[rows, columns], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "llava"])
+def test_some_rows_of_a_tail_are_those_of_the_whole(family: str) -> None:
+    lm = tiny(family)
+    image = FLAG.image if family in VISION else None
+    queries = [place(lm, replace(r, image=image), "last_prompt").query for r in FACTS]
+    batch = lm.encode(queries, ["Rome", "a longer answer", ""])
+    tail = Tail(lm, batch, 0, 3)
+    rows, columns = torch.arange(3), torch.full((3,), batch.prompt_end - 1)
+    chosen = torch.tensor([2, 0])
+    some = tail.kept(chosen)
+    assert some is not None
+    assert some.start == 3
+    with torch.no_grad():
+        torch.testing.assert_close(
+            some.logits(some.hidden, rows[:2], columns[:2]),
+            tail.logits(tail.hidden, rows, columns)[chosen],
+        )
+    assert Tail(lm, batch, 0, 0).kept(chosen) is None
 
 
 @pytest.mark.parametrize(
@@ -92,28 +131,29 @@ def test_values_are_those_of_the_literal_version(
         torch.testing.assert_close(found.delta[i], delta, rtol=1e-4, atol=1e-6)
 
 
-def test_edits_stop_and_leave_when_they_are_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("continued", [True, False])
+def test_edits_stop_and_leave_when_they_are_reached(
+    continued: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a lenient goal edits end at different steps, some after the batch was made smaller."""
     monkeypatch.setattr(targets, "REACHED", 7.445)
     lm = exact("llama")
     editor = replace(EDITOR, steps=30, learning_rate=0.05, clamp=4.0)
-    monkeypatch.setattr(targets, "Tail", counted := _Counted())
+    left: list[int] = []
+    kept = Tail.kept
+
+    def noted(tail: Tail, rows: torch.Tensor) -> Tail | None:
+        left.append(len(rows))
+        return kept(tail, rows) if continued else None
+
+    monkeypatch.setattr(Tail, "kept", noted)
     together = values(lm, FACTS, editor)
-    assert counted.made > 1
+    assert set(left) >= {1, 2}
     norms = together.delta.norm(dim=1)
     assert norms.unique().numel() == 3
     for i, request in enumerate(FACTS):
         alone = values(lm, (request,), editor)
         torch.testing.assert_close(together.delta[i], alone.delta[0], rtol=1e-6, atol=1e-8)
-
-
-class _Counted:
-    def __init__(self) -> None:
-        self.made = 0
-
-    def __call__(self, *args: object) -> Tail:
-        self.made += 1
-        return Tail(*args)  # type: ignore[arg-type]
 
 
 def test_the_batch_size_does_not_matter() -> None:
@@ -130,13 +170,13 @@ def test_fewer_edits_at_a_time_where_memory_runs_out(monkeypatch: pytest.MonkeyP
 
     def scarce(lm: LM, batch: Batch, layer: int, start: int) -> Tail:
         rows.append(len(batch.queries))
-        if rows[-1] > 4:  # an edit makes four rows: three places and that of the divergence
+        if rows[-1] > 3:  # an edit makes three rows, and one more of the divergence
             raise torch.OutOfMemoryError("CUDA out of memory")
         return Tail(lm, batch, layer, start)
 
     monkeypatch.setattr(targets, "Tail", scarce)
     torch.testing.assert_close(values(lm, FACTS).delta, together.delta, rtol=1e-6, atol=1e-8)
-    assert rows == [12, 4, 4, 4]
+    assert rows == [9, 3, 1, 3, 1, 3, 1]
 
 
 def test_a_value_makes_its_answer_likely_within_its_clamp() -> None:
