@@ -83,9 +83,10 @@ class OuterSum:
         """The sum as it was when `merge` was last called, shape (d, d), float64."""
         whole = self.panels[0].new_zeros(self.width, self.width)
         for start, panel in zip(self._cuts, self.panels, strict=False):
-            rows, end = panel.shape
-            whole[start : start + rows, :end] = panel
-            whole[:end, start : start + rows] = panel.t()
+            beside, corner = panel.split([start, len(panel)], dim=1)
+            own = slice(start, start + len(panel))
+            whole[own, :start], whole[:start, own] = beside, beside.t()
+            whole[own, own] = corner.tril() + corner.tril(-1).t()
         return whole
 
 
