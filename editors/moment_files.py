@@ -108,7 +108,7 @@ class Progress:
 
     tokens: int = 0
     part: int = 0
-    place: Place = Place()
+    place: Place = field(default_factory=Place)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tests.tiny_models import tiny
 LAYERS, TOKENS = (0, 2), 128
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -68,13 +69,13 @@ def break_off(
 
     def limited(batch: Any, keep: int = 0) -> torch.Tensor:
         if left[0] == 0:
-            raise Killed
+            raise KilledError
         left[0] -= 1
         return forward(batch, keep)
 
     with monkeypatch.context() as patched:
         patched.setattr(lm, "forward", limited)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             run(lm, source, folder)
 
 
@@ -284,7 +285,7 @@ def test_checkpoints_are_written_at_intervals_and_less_often_where_they_take_lon
             written.append(now[0])
             point.remove()
     assert written[0] >= 2.0
-    assert min(b - a for a, b in zip(written, written[1:], strict=False)) >= 10.0
+    assert min(b - a for a, b in pairwise(written)) >= 10.0
 
 
 def test_another_pass_has_a_checkpoint_of_its_own(
