@@ -262,7 +262,7 @@ class IKEModel(EditedModel):
     def _searched(self) -> Shelf:
         facts = self.state.facts if self.state else ()
         if self._shelf is None or self._shelf.facts is not facts:
-            self._shelf = Shelf(facts, self._retriever, self._sight, 1)
+            self._shelf = Shelf(facts, self._retriever, self._sight, 1, self._shelf)
         return self._shelf
 
     def _behind_facts(self, queries: Sequence[Query]) -> list[Query]:

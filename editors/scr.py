@@ -235,7 +235,10 @@ class SCRModel(EditedModel):
     def _session(self) -> _Session:
         facts = self.state or ()
         if self._working is None or self._working.shelf.facts is not facts:
-            self._working = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k))
+            earlier = self._working.shelf if self._working else None
+            self._working = _Session(
+                Shelf(facts, self._retriever, self._sight, self.editor.k, earlier)
+            )
         return self._working
 
     def _decide(self, queries: Sequence[Query]) -> list[_Decision]:
