@@ -32,7 +32,7 @@ def appended(rows: Tensor, more: Tensor) -> Tensor:
     of the same one do not see each other: the second gets memory of its own.
     """
     count = len(rows) + len(more)
-    buffer: _Buffer | None = getattr(rows, "_grown_in", None)
+    buffer = _buffer_of(rows)
     if (
         buffer is None
         or buffer.used != len(rows)
@@ -49,3 +49,24 @@ def appended(rows: Tensor, more: Tensor) -> Tensor:
     # On the tensor itself, since states are made of plain tensors.
     setattr(grown, "_grown_in", buffer)  # noqa: B010
     return grown
+
+
+def overwritten(rows: Tensor, where: Tensor, new: Tensor, own: int) -> Tensor:
+    """Rows with others in the place of some.
+
+    Args:
+        rows: The rows.
+        where: Which are replaced, shape (m,).
+        new: By what, shape (m, ...).
+        own: The row from which on nobody else needs what is there. If only such rows are replaced,
+            in a tensor that `appended` made, that is done in place; else in a copy.
+    """
+    where, new = where.to(rows.device), new.to(rows)
+    if _buffer_of(rows) is not None and int(where.min()) >= own:
+        rows[where] = new
+        return rows
+    return rows.index_copy(0, where, new)
+
+
+def _buffer_of(rows: Tensor) -> _Buffer | None:
+    return getattr(rows, "_grown_in", None)
