@@ -140,9 +140,7 @@ class Codebook:
             own: The entry from which on nobody else holds the copies; see `rows.overwritten`.
         """
         pairs = zip(self.copies.tensors, copies.tensors, strict=True)
-        tensors = (
-            a if a is None or b is None else overwritten(a, where, b, own) for a, b in pairs
-        )
+        tensors = (a if a is None or b is None else overwritten(a, where, b, own) for a, b in pairs)
         changed = replace(self, copies=type(self.copies)(*tensors))
         changed._search.update(self._search)
         return changed

@@ -225,7 +225,7 @@ class Encoder:
 
     def index(self, sentences: Sequence[str]) -> Index:
         """An index of the sentences' vectors."""
-        return _Vectors(self, self.embed(sentences))
+        return VectorIndex(self, self.embed(sentences))
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -244,19 +244,36 @@ class Encoder:
         return torch.stack([self._known[text] for text in texts])
 
 
-class _Vectors:
-    def __init__(self, encoder: Encoder, vectors: Tensor, norms: Tensor | None = None) -> None:
+class Embedder(Protocol):
+    """What turns texts into vectors."""
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Vectors of texts, shape (n, width), on the processor."""
+        ...
+
+
+class VectorIndex:
+    """Sentences as vectors, compared with questions by one matrix product."""
+
+    def __init__(self, encoder: Embedder, vectors: Tensor, norms: Tensor | None = None) -> None:
+        """Take the sentences' vectors.
+
+        Args:
+            encoder: Makes vectors of questions and of further sentences.
+            vectors: Shape (n, width).
+            norms: Their lengths, shape (n,), where they are known.
+        """
         self._encoder = encoder
         self._vectors = vectors
         self._norms = vectors.norm(dim=1) if norms is None else norms
 
-    def changed(self, kept: Integers | None, more: Sequence[str]) -> _Vectors:
+    def changed(self, kept: Integers | None, more: Sequence[str]) -> VectorIndex:
         """An index of some of the sentences, and of more behind them."""
         old, norms, new = self._vectors, self._norms, self._encoder.embed(more)
         if kept is not None:
             chosen = torch.from_numpy(kept)
             old, norms = old[chosen], norms[chosen]
-        return _Vectors(self._encoder, appended(old, new), appended(norms, new.norm(dim=1)))
+        return VectorIndex(self._encoder, appended(old, new), appended(norms, new.norm(dim=1)))
 
     def scores(self, questions: Sequence[str]) -> Scores:
         """Dot products, scaled."""
