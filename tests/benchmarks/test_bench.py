@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bench_memory, bench_stats
+from tests.tiny_models import tiny
 
 REPEATS = "1"
 
@@ -28,6 +29,7 @@ def cells(page: Path, name: str) -> list[list[str]]:
 
 def test_second_moments(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_stats, "matrix_rate", lambda: 1e10)
+    monkeypatch.setattr(bench_stats, "resolve", lambda _: tiny("gpt2", positions=128))
     small = {"n_embd": 32, "n_head": 4, "n_positions": 128, "vocab_size": 2048}
     monkeypatch.setattr(bench_stats, "XL", small)
     monkeypatch.setattr(bench_stats, "XL_LAYERS", (1,))
@@ -35,15 +37,15 @@ def test_second_moments(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench_stats.main([*sizes, "--repeats", REPEATS, "--write", str(page)])
     rows = cells(page, "bench_stats")
     assert [row[0] for row in rows] == [
-        "testbed/lm, layers 0 to 2",
+        "testbed/lm, all 3 layers",
         "testbed/lm, layer 1",
-        "testbed/lm, all 6 layers",
+        "testbed/lm, all 3 layers",
         "shape of GPT2-XL with 2 of 48 layers, layer 1",
     ]
     for row in rows:
         assert len(row) == len(bench_stats.COLUMNS)
         assert row[5].endswith("x")
-        assert row[8].endswith("%")
+        assert row[9].endswith("%")
     assert not cells(page, "bench_memory")
 
 
