@@ -174,6 +174,21 @@ class Encoder:
             )
         return self._finish(queries, inputs, targets)
 
+    def of_tokens(self, queries: Sequence[Query], ids: Sequence[Tensor]) -> Batch:
+        """One batch of texts that were tokenized before.
+
+        Args:
+            queries: The texts.
+            ids: For each its tokens, or the first of them, shape (tokens,).
+        """
+        length = max(map(len, ids))
+        padded = torch.full((len(ids), length), int(self.tokenizer.pad_token_id))
+        mask = torch.zeros_like(padded)
+        for row, own in enumerate(ids):
+            padded[row, length - len(own) :] = own
+            mask[row, length - len(own) :] = 1
+        return self._finish(queries, {"input_ids": padded, "attention_mask": mask}, ())
+
     def continued(
         self, batch: Batch, rows: Sequence[int], targets: Sequence[Sequence[int]]
     ) -> Batch:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, Literal, Self
 
@@ -19,10 +20,11 @@ from transformers.pytorch_utils import Conv1D
 from editors.anatomy import fan_in, fan_out
 from editors.base import EditedModel, Groups, Told
 from editors.batch import Batch
-from editors.copies import Copies, FullCopies, LowRankCopies, Vectors, joined
+from editors.copies import Copies, FullCopies, LowRankCopies, Vectors
 from editors.lm import LM
 from editors.prompts import PromptFormat, Query
 from editors.routing import Forced, Route, require_mode
+from editors.rows import appended, overwritten
 from editors.trace import by_rows, traced
 from schemas.errors import InputError, require_number
 from schemas.records import EditRequest
@@ -34,6 +36,15 @@ them. `last`: the one on the prompt's last token alone, as in GRACE."""
 
 Measure = Literal["euclidean", "cosine"]
 """How far two keys are from each other."""
+
+_LARGE = 4096
+"""Entries from which on a codebook is searched by a matrix product first."""
+
+_COMPARED = 1 << 25
+"""Distances that are worked out at once."""
+
+_CANDIDATES = 1024
+"""Entries that are compared exactly after the matrix product; with more, all are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,16 +111,67 @@ class Codebook:
             raise ValueError("a codebook has as many keys and copies as entries")
 
     def nearest(self, keys: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
-        """Distance and index of the nearest entry of each key, both of shape (B,)."""
-        distance, index = distances(keys, self.keys, measure).min(dim=1)
-        return distance, index
+        """Distance and index of the nearest entry of each key, both of shape (B,).
+
+        In a large codebook one matrix product tells which entries can be the nearest, and the exact
+        distances of these decide.
+        """
+        if len(self.entries) < _LARGE:
+            distance, index = distances(keys, self.keys, measure).min(dim=1)
+            return distance, index
+        parts = []
+        for chosen in keys.split(max(1, _COMPARED // len(self.entries))):
+            if measure == "cosine":
+                parts.append((1 - unit(chosen) @ self._prepared(measure).mT).min(dim=1))
+            else:
+                parts.append(nearest_of(chosen, self.keys, self._prepared(measure)))
+        return torch.cat([d for d, _ in parts]), torch.cat([i for _, i in parts])
 
     def radii(self) -> Tensor:
         """The entries' radii, shape (n,)."""
+        return self._radii
+
+    @cached_property
+    def _radii(self) -> Tensor:
         return torch.tensor([entry.radius for entry in self.entries], device=self.keys.device)
+
+    @cached_property
+    def _search(self) -> dict[Measure, Tensor]:
+        """What `_prepared` made."""
+        return {}
+
+    def _prepared(self, measure: Measure) -> Tensor:
+        """What comparing with all keys needs of each, shape (n, ...); taken over as they grow."""
+        if measure not in self._search:
+            self._search[measure] = prepared(self.keys, measure)
+        return self._search[measure]
+
+    def with_entry(self, index: int, entry: Entry) -> Self:
+        """The codebook with another entry for the same key."""
+        entries = list(self.entries)
+        entries[index] = entry
+        changed = replace(self, entries=tuple(entries))
+        changed._search.update(self._search)
+        return changed
+
+    def with_copies(self, where: Tensor, copies: Copies, own: int) -> Self:
+        """The codebook with other copies for some of its entries.
+
+        Args:
+            where: The entries.
+            copies: Their copies.
+            own: The entry from which on nobody else holds the copies; see `rows.overwritten`.
+        """
+        pairs = zip(self.copies.tensors, copies.tensors, strict=True)
+        tensors = (a if a is None or b is None else overwritten(a, where, b, own) for a, b in pairs)
+        changed = replace(self, copies=type(self.copies)(*tensors))
+        changed._search.update(self._search)
+        return changed
 
     def keeping(self, indices: Sequence[int]) -> Self | None:
         """The codebook with only some of its entries, or None without any."""
+        if len(indices) == len(self.entries):
+            return self
         if not indices:
             return None
         chosen = torch.tensor(indices, device=self.keys.device)
@@ -118,12 +180,15 @@ class Codebook:
         )
 
     def with_more(self, more: Self) -> Self:
-        """These entries, then others."""
-        return type(self)(
+        """These entries, then others; see `rows.appended` for what that costs."""
+        grown = type(self)(
             self.entries + more.entries,
-            torch.cat([self.keys, more.keys]),
-            joined([self.copies, more.copies]),
+            appended(self.keys, more.keys),
+            self.copies.followed_by(more.copies),
         )
+        for measure, known in self._search.items():
+            grown._search[measure] = appended(known, prepared(more.keys, measure))
+        return grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +213,53 @@ class Memory:
 def distances(keys: Tensor, others: Tensor, measure: Measure) -> Tensor:
     """Distances between keys, shapes (..., B, d) and (..., n, d) to (..., B, n)."""
     if measure == "cosine":
-        unit, other = (torch.nn.functional.normalize(k, dim=-1) for k in (keys, others))
-        return 1 - unit @ other.mT
+        return 1 - unit(keys) @ unit(others).mT
     # The fast way through a matrix product is inexact where keys are near each other.
     return torch.cdist(keys, others, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def unit(keys: Tensor) -> Tensor:
+    """Keys of length 1."""
+    return torch.nn.functional.normalize(keys, dim=-1)
+
+
+def prepared(keys: Tensor, measure: Measure) -> Tensor:
+    """Unit keys, shape (n, d), or squared lengths, shape (n,)."""
+    return unit(keys) if measure == "cosine" else keys.square().sum(-1)
+
+
+def nearest_of(keys: Tensor, others: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Euclidean distance and index of the nearest of n others for each of B keys, shapes (B,).
+
+    |k - o|^2 = |k|^2 + |o|^2 - 2 k o takes one matrix product, but loses the digits of small
+    distances. Its error is at most (d + 4) u (|k| + |o|)^2 with u the unit of rounding (Higham,
+    Accuracy and Stability of Numerical Algorithms, section 3.1), so those whose lower bound is not
+    above the least upper bound hold the nearest, and their differences are taken as they are.
+
+    Args:
+        keys: Shape (B, d), float32.
+        others: Shape (n, d), float32.
+        squares: Their squared lengths, shape (n,).
+    """
+    own = keys.square().sum(-1, keepdim=True)
+    about = torch.addmm(squares, keys, others.mT, alpha=-2) + own
+    unit_of_rounding = torch.finfo(torch.float32).eps / 2
+    reach = (own.sqrt() + squares.max().sqrt()).square()
+    error = (keys.shape[1] + 4) * unit_of_rounding * reach
+    near = about <= about.amin(1, keepdim=True) + 2 * error
+    counts = near.sum(1)
+    distance, index = keys.new_empty(len(keys)), counts.new_empty(len(keys))
+    few = (counts > 0) & (counts <= _CANDIDATES)
+    if not bool(few.all()):
+        # Nothing was ruled out, or the keys are not finite.
+        rest = ~few
+        distance[rest], index[rest] = distances(keys[rest], others, "euclidean").min(dim=1)
+    for row in few.nonzero()[:, 0].tolist():
+        places = near[row].nonzero()[:, 0]
+        apart = distances(keys[row : row + 1], others[places], "euclidean")[0]
+        best = apart.argmin()
+        distance[row], index[row] = apart[best], places[best]
+    return distance, index
 
 
 def pairwise(keys: Tensor, others: Tensor, measure: Measure) -> Tensor:

@@ -19,6 +19,7 @@ from editors.batch import Batch
 from editors.lm import LM
 from editors.prompts import Query
 from editors.rerun import rerunning
+from editors.rows import appended
 from editors.trace import by_rows, traced
 from editors.training import answer_losses
 
@@ -88,6 +89,11 @@ class Copies:
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The copies with every tensor put through a function."""
         return type(self)(*(t if t is None else change(t) for t in self.tensors))
+
+    def followed_by(self, others: Copies) -> Self:
+        """These copies, then others of the same kind; see `rows.appended`."""
+        pairs = zip(self.tensors, others.tensors, strict=True)
+        return type(self)(*(None if a is None or b is None else appended(a, b) for a, b in pairs))
 
     def replaced(self, others: Copies, where: Tensor) -> Self:
         """These copies, with others of the same kind in their place where a mask says so.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from editors.prompts import Query
 from schemas.errors import InputError
@@ -31,6 +33,29 @@ class Corpus(Protocol):
         ...
 
 
+@runtime_checkable
+class Skipping(Protocol):
+    """A corpus that can begin to read at a place, without making the queries before it."""
+
+    def queries_from(self, place: int) -> Iterator[tuple[int, Query]]:
+        """The queries from a place on, each with the place behind it; the beginning is 0."""
+        ...
+
+
+def read_from(corpus: Corpus, place: int) -> Iterator[tuple[int, Query]]:
+    """The queries of a corpus from a place on, each with the place behind it.
+
+    Places of a corpus that cannot skip are numbers of queries, which are made and dropped.
+
+    Args:
+        corpus: The corpus.
+        place: 0, or a place that this gave before.
+    """
+    if isinstance(corpus, Skipping):
+        return corpus.queries_from(place)
+    return islice(enumerate(corpus.queries(), start=1), place, None)
+
+
 @dataclass(frozen=True)
 class TextFile:
     """The texts of a file: one per line, or the field `text` of each line of a `.jsonl`.
@@ -45,11 +70,16 @@ class TextFile:
     @property
     def digest(self) -> str:
         """A digest of the file's bytes."""
+        digest = hashlib.blake2b(digest_size=16)
+        _add(digest, self.path.suffix.encode())
         try:
-            content = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                digest.update(os.fstat(file.fileno()).st_size.to_bytes(8, "little"))
+                while part := file.read(1 << 24):
+                    digest.update(part)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", file=self.path) from None
-        return _digest(self.path.suffix, content)
+        return digest.hexdigest()
 
     def queries(self) -> Iterator[Query]:
         """The texts; empty lines are left out.
@@ -57,12 +87,16 @@ class TextFile:
         Raises:
             InputError: If the file cannot be read, or a line of JSON has no text.
         """
+        return (query for _, query in self.queries_from(0))
+
+    def queries_from(self, place: int) -> Iterator[tuple[int, Query]]:
+        """The texts behind so many lines, each with the lines up to its end."""
         try:
             with self.path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines):
+                for number, line in islice(enumerate(lines), place, None):
                     text = self._text(line, number) if line.strip() else ""
                     if text.strip():
-                        yield Query(text)
+                        yield number + 1, Query(text)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read: {error}", file=self.path) from None
 
@@ -111,20 +145,25 @@ class HubTexts:
         Raises:
             InputError: If the data set cannot be read or has no such column of strings.
         """
+        return (query for _, query in self.queries_from(0))
+
+    def queries_from(self, place: int) -> Iterator[tuple[int, Query]]:
+        """The texts behind so many rows, each with the rows up to it."""
         import datasets
 
         try:
             rows: Any = datasets.load_dataset(
                 self.repo, self.name, split=self.split, revision=self.revision, streaming=True
             )
-            for row in rows.take(self.samples):
+            chosen = rows.skip(place) if place else rows
+            for number, row in enumerate(chosen.take(self.samples - place), start=place + 1):
                 if not isinstance(text := row.get(self.column), str):
                     columns = ", ".join(row)
                     raise InputError(
                         f"the corpus {self.repo!r} has no texts in {self.column!r}, only {columns}"
                     )
                 if text.strip():
-                    yield Query(text)
+                    yield number, Query(text)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
@@ -153,6 +192,10 @@ class Texts:
         """The texts, each to be read as it is."""
         return map(Query, self.texts)
 
+    def queries_from(self, place: int) -> Iterator[tuple[int, Query]]:
+        """The texts behind so many others."""
+        return ((i + 1, Query(self.texts[i])) for i in range(place, len(self.texts)))
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -177,6 +220,10 @@ class Questions:
     def queries(self) -> Iterator[Query]:
         """The questions."""
         yield from self.items
+
+    def queries_from(self, place: int) -> Iterator[tuple[int, Query]]:
+        """The questions behind so many others."""
+        return ((i + 1, self.items[i]) for i in range(place, len(self.items)))
 
 
 @dataclass(frozen=True)
@@ -284,6 +331,9 @@ def parts_of(corpus: Corpus) -> tuple[Corpus, ...]:
 def _digest(*parts: str | bytes) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        content = part.encode() if isinstance(part, str) else part
-        digest.update(len(content).to_bytes(8, "little") + content)
+        _add(digest, part.encode() if isinstance(part, str) else part)
     return digest.hexdigest()
+
+
+def _add(digest: Any, content: bytes) -> None:
+    digest.update(len(content).to_bytes(8, "little") + content)

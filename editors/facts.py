@@ -10,8 +10,9 @@ The last write wins: a request replaces the facts of any earlier one that asks t
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,11 +21,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from editors.base import Groups
 from editors.prompts import Query
-from editors.retrieval import Retriever, Scores
+from editors.retrieval import Integers, Retriever, Scores
 from editors.routing import latest, question_id
+from editors.rows import appended
 from editors.sight import Picture, Sight
 from schemas.records import EditRequest
 
@@ -34,6 +37,8 @@ Sentences = Callable[[EditRequest], Sequence[str]]
 """What a request adds to a memory."""
 
 Result = TypeVar("Result")
+_COMPARED = 1 << 22
+"""Scores that are worked out at once."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,14 @@ class Shelf:
         facts: The facts.
     """
 
-    def __init__(self, facts: Sequence[Fact], retriever: Retriever, sight: Sight, k: int) -> None:
+    def __init__(
+        self,
+        facts: Sequence[Fact],
+        retriever: Retriever,
+        sight: Sight,
+        k: int,
+        earlier: Shelf | None = None,
+    ) -> None:
         """Index facts.
 
         Args:
@@ -145,9 +157,18 @@ class Shelf:
             retriever: Compares texts.
             sight: Compares pictures.
             k: How many facts are found for a question at most.
+            earlier: Another state of the memory, whose index is taken over as far as its facts are
+                the same; its retriever and its sight are these.
         """
         self.facts = tuple(facts)
-        self._index = retriever.index([fact.text for fact in facts])
+        if earlier is None:
+            self._index = retriever.index([fact.text for fact in self.facts])
+            self._pictures = _Pictures.of(self.facts)
+        else:
+            kept, start = _kept(earlier.facts, self.facts)
+            more = self.facts[start:]
+            self._index = earlier._index.changed(kept, [fact.text for fact in more])
+            self._pictures = earlier._pictures.changed(kept, start, more)
         self._sight = sight
         self._k = k
         self._known: dict[Query, list[Candidate]] = {}
@@ -159,13 +180,10 @@ class Shelf:
         Facts that have nothing in common with a query are not among them.
         """
         new = [query for query in dict.fromkeys(queries) if query not in self._known]
-        if new and self.facts:
-            scores, alike, related = self._compared(new)
-            for query, row, same, near in zip(new, scores, alike, related, strict=True):
-                order = np.lexsort((-row, ~same))
+        if self.facts:
+            for query, compared in self._compared(new):
                 self._known[query] = [
-                    Candidate(self.facts[i], float(row[i]), bool(same[i]))
-                    for i in order[near[order]][: self._k]
+                    compared.candidate(self.facts, i) for i in compared.nearest(self._k)
                 ]
         return [self._known.get(query, []) for query in queries]
 
@@ -175,11 +193,8 @@ class Shelf:
         Of equal ones it is the latest. There has to be a fact.
         """
         new = [query for query in dict.fromkeys(queries) if query not in self._best]
-        if new:
-            scores, alike, _ = self._compared(new)
-            for query, row, same in zip(new, scores, alike, strict=True):
-                i = np.lexsort((-np.arange(len(row)), -row, ~same))[0]
-                self._best[query] = Candidate(self.facts[i], float(row[i]), bool(same[i]))
+        for query, compared in self._compared(new):
+            self._best[query] = compared.candidate(self.facts, compared.best())
         return [self._best[query] for query in queries]
 
     @cached_property
@@ -199,25 +214,142 @@ class Shelf:
     def _names(self) -> list[str]:
         return list(self.subjects)
 
-    def _compared(self, queries: Sequence[Query]) -> tuple[Scores, Flags, Flags]:
-        """How near facts are, whether pictures are alike, and whether they have to do with it.
+    def _compared(self, queries: Sequence[Query]) -> Iterator[tuple[Query, _Compared]]:
+        """All facts beside each query, a few queries at a time, which bounds the memory."""
+        asked = {query.image.bytes: query.image for query in queries if query.image is not None}
+        seen: dict[bytes, Tensor] = {}
+        if len(self._pictures.places):
+            seen = dict(zip(asked, self._sight.keys(list(asked.values())), strict=True))
+        at_once = max(1, _COMPARED // len(self.facts))
+        for start in range(0, len(queries), at_once):
+            chosen = queries[start : start + at_once]
+            scores = self._index.scores([query.prompt for query in chosen])
+            own = [seen.get(query.image.bytes) if query.image else None for query in chosen]
+            cosines = self._pictures.cosines([key for key in own if key is not None])
+            for query, row, key in zip(chosen, scores, own, strict=True):
+                pictured = None if key is None else (self._pictures, next(cosines))
+                yield query, _Compared.of(row, pictured)
 
-        All are of shape (queries, facts).
-        """
-        scores = self._index.scores([query.prompt for query in queries])
-        related = scores > 0
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures among the facts, P of them.
+
+    Attributes:
+        places: The facts that have one, shape (P,).
+        keys: Their keys, shape (P, hidden).
+        thresholds: Their thresholds, shape (P,).
+    """
+
+    places: Integers
+    keys: Tensor
+    thresholds: Tensor
+
+    @classmethod
+    def of(cls, facts: Sequence[Fact], start: int = 0) -> _Pictures:
+        """Those of facts that are the memory's from some place on."""
+        found = [(i, f.picture) for i, f in enumerate(facts, start) if f.picture is not None]
+        return cls(
+            np.array([i for i, _ in found], np.int64),
+            torch.stack([p.key for _, p in found]) if found else torch.zeros(0, 0),
+            torch.tensor([p.threshold for _, p in found]),
+        )
+
+    def changed(self, kept: Integers | None, start: int, more: Sequence[Fact]) -> _Pictures:
+        """Those of some of the facts, and of more that begin at some place."""
+        old, new = self, _Pictures.of(more, start)
+        if kept is not None:
+            stays = np.isin(self.places, kept)
+            chosen = torch.from_numpy(stays)
+            now = np.searchsorted(kept, self.places[stays])
+            old = _Pictures(now, self.keys[chosen], self.thresholds[chosen])
+        if not len(old.places) or not len(new.places):
+            return new if len(new.places) else old
+        return _Pictures(
+            np.concatenate([old.places, new.places]),
+            appended(old.keys, new.keys),
+            appended(old.thresholds, new.thresholds),
+        )
+
+    def cosines(self, asked: Sequence[Tensor]) -> Iterator[Tensor]:
+        """How alike they are to other pictures, shape (P,) each, by one product."""
+        return iter(torch.stack(list(asked)) @ self.keys.mT) if asked else iter(())
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """How all facts compare with one query, N facts.
+
+    Attributes:
+        scores: How near they are, shape (N,).
+        alike: Where pictures are alike or not compared, shape (N,); None where all are.
+        related: Which have anything to do with the query, shape (N,).
+    """
+
+    scores: Scores
+    alike: Flags | None
+    related: Flags
+
+    @classmethod
+    def of(cls, row: Scores, pictured: tuple[_Pictures, Tensor] | None) -> _Compared:
+        """A comparison by text, and by pictures where the query has one."""
+        related = row > 0
+        if pictured is None:
+            return cls(row, None, related)
+        pictures, cosine = pictured
+        whole = len(pictures.places) == len(row)
+        where = slice(None) if whole else pictures.places
         alike = np.ones_like(related)
-        pictured = [i for i, fact in enumerate(self.facts) if fact.picture is not None]
-        seen = [i for i, query in enumerate(queries) if query.image is not None]
-        if pictured and seen:
-            pictures = [p for i in pictured if (p := self.facts[i].picture) is not None]
-            asked = self._sight.keys(
-                [image for i in seen if (image := queries[i].image) is not None]
-            )
-            cosine = torch.stack(asked) @ torch.stack([p.key for p in pictures]).mT
-            threshold = torch.tensor([p.threshold for p in pictures])
-            pairs = np.ix_(seen, pictured)
-            alike[pairs] = (cosine >= threshold).numpy()
-            scores[pairs] += cosine.double().numpy()
-            related[pairs] = True
-        return scores, alike, related
+        alike[where] = (cosine >= pictures.thresholds).numpy()
+        row[where] += cosine.double().numpy()
+        related[where] = True
+        return cls(row, alike, related)
+
+    def nearest(self, k: int) -> list[int]:
+        """The k nearest facts that have to do with the query: those alike first, then by score.
+
+        Of equal ones the earlier comes first.
+        """
+        groups = [self.related]
+        if self.alike is not None:
+            groups = [self.related & self.alike, self.related & ~self.alike]
+        found: list[int] = []
+        for group in groups:
+            places = np.flatnonzero(group)
+            found += places[_highest(self.scores[places], k - len(found))].tolist()
+        return found
+
+    def best(self) -> int:
+        """The nearest fact, and the latest of equal ones."""
+        some = self.alike is not None and bool(self.alike.any())
+        places = np.flatnonzero(self.alike) if some else np.arange(len(self.scores))
+        scores = self.scores[places]
+        return int(places[np.flatnonzero(scores == scores.max())[-1]])
+
+    def candidate(self, facts: Sequence[Fact], place: int) -> Candidate:
+        """One of the facts."""
+        alike = self.alike is None or bool(self.alike[place])
+        return Candidate(facts[place], float(self.scores[place]), alike)
+
+
+def _highest(scores: Scores, k: int) -> Integers:
+    """Places of the k highest scores, highest first, of equal ones the earlier first."""
+    if k < len(scores):
+        if k <= 0:
+            return np.zeros(0, np.int64)
+        least = float(torch.from_numpy(scores).topk(k).values[-1])
+        among = np.flatnonzero(scores >= least)
+    else:
+        among = np.arange(len(scores))
+    return among[np.argsort(-scores[among], kind="stable")[:k]]
+
+
+def _kept(old: Sequence[Fact], new: Sequence[Fact]) -> tuple[Integers | None, int]:
+    """Which old facts begin a new memory, None for all, and where what is new begins there."""
+    if len(new) >= len(old) and all(map(operator.is_, old, new)):
+        return None, len(old)
+    kept: list[int] = []
+    for place, fact in enumerate(old):
+        if len(kept) < len(new) and new[len(kept)] is fact:
+            kept.append(place)
+    return np.array(kept, np.int64), len(kept)

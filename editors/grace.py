@@ -221,6 +221,7 @@ class GRACEModel(CodebookModel):
         """Put an empty codebook beside a layer."""
         super().__init__(lm, layer, key=editor.key, measure=editor.distance, rank=editor.rank)
         self.editor = editor
+        self._own = 0
 
     def _edit(self, requests: Sequence[EditRequest]) -> None:
         requests = latest(requests)
@@ -228,6 +229,8 @@ class GRACEModel(CodebookModel):
         answers = [request.target_new for request in requests]
         keys = self.keys(queries, answers)
         start = self._start(queries, requests)
+        # A failed edit is undone by the state before it, whose values must be left alone.
+        self._own = 0 if self.state is None else len(self.state.entries)
         # Entries come one after another, but values that do not build on each other train together.
         waiting: dict[int, int] = {}
         for i, request in enumerate(requests):
@@ -329,20 +332,11 @@ class GRACEModel(CodebookModel):
         return self.state
 
     def _let(self, index: int, entry: Entry) -> None:
-        entries = list(self._book.entries)
-        entries[index] = entry
-        self.state = replace(self._book, entries=tuple(entries))
+        self.state = self._book.with_entry(index, entry)
 
     def _put(self, where: Tensor, copies: Copies) -> None:
         """Put values in the place of those of some entries."""
-
-        def put(old: Tensor, new: Tensor) -> Tensor:
-            return old.index_copy(0, where.to(old.device), new.to(old))
-
-        book = self._book
-        pairs = zip(book.copies.tensors, copies.tensors, strict=True)
-        tensors = (a if a is None or b is None else put(a, b) for a, b in pairs)
-        self.state = replace(book, copies=type(book.copies)(*tensors))
+        self.state = self._book.with_copies(where, copies, self._own)
 
     def _train(
         self, waiting: Mapping[int, int], queries: Sequence[Query], answers: Sequence[str]

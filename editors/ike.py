@@ -297,8 +297,10 @@ class IKEModel(EditedModel):
         facts = self.state.facts if self.state else ()
         if self._apart is not None and branch is not None:
             facts = self._apart.get(branch, ())
-        if branch not in self._shelves or self._shelves[branch].facts is not facts:
-            self._shelves[branch] = Shelf(facts, self._retriever, self._sight, 1)
+        earlier = self._shelves.get(branch)
+        if earlier is None or earlier.facts is not facts:
+            shelf = Shelf(facts, self._retriever, self._sight, 1, earlier)
+            self._shelves[branch] = shelf
         return self._shelves[branch]
 
     def _behind_facts(self, queries: Sequence[Query]) -> list[Query]:

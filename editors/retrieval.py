@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from editors.rows import appended
 from schemas.errors import InputError
 
 Scores = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _WORD = re.compile(r"\w+")
 
@@ -28,6 +31,15 @@ class Index(Protocol):
         """How near each sentence is to each question, shape (questions, sentences).
 
         The scores of one question are comparable; 0 or less means nothing in common.
+        """
+        ...
+
+    def changed(self, kept: Integers | None, more: Sequence[str]) -> Index:
+        """The index that a retriever would make of other sentences, at the cost of what is new.
+
+        Args:
+            kept: Places of the sentences that stay, ascending; None for all of them.
+            more: Sentences behind those.
         """
         ...
 
@@ -71,43 +83,115 @@ class BM25:
 
     def index(self, sentences: Sequence[str]) -> Index:
         """An index of the sentences' words."""
-        return _Words(sentences, self.saturation, self.length_weight)
+        return _Words.of(sentences)
 
 
 class _Words:
-    def __init__(self, sentences: Sequence[str], saturation: float, length_weight: float) -> None:
-        counted = [Counter(words(sentence)) for sentence in sentences]
-        lengths = [count.total() for count in counted]
-        mean = sum(lengths) / max(1, len(lengths)) or 1.0
-        found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for place, (count, length) in enumerate(zip(counted, lengths, strict=True)):
-            shorter = saturation * (1 - length_weight + length_weight * length / mean)
-            for word, times in count.items():
-                found[word].append((place, times * (saturation + 1) / (times + shorter)))
-        self._size = len(sentences)
-        self._most = saturation + 1
-        self._places = {
-            word: (np.array([p for p, _ in pairs]), np.array([w for _, w in pairs]))
-            for word, pairs in found.items()
-        }
+    """Which sentences hold which words, as one array over all words, sorted by word.
+
+    N sentences, W words, P pairs of a word and a sentence that holds it.
+    """
+
+    def __init__(
+        self,
+        numbers: dict[str, int],
+        lengths: Integers,
+        places: Integers,
+        times: Integers,
+        ends: Integers,
+    ) -> None:
+        """Take what was counted.
+
+        Args:
+            numbers: Word -> its number; indices that grow out of one another share it, and each
+                knows the first of its words alone.
+            lengths: Words in each sentence, shape (N,).
+            places: The sentences of all pairs, those of one word together, shape (P,).
+            times: How often each word stands in its sentence, shape (P,).
+            ends: Where the pairs of each word end, 0 before the first, shape (W + 1,).
+        """
+        self._numbers = numbers
+        self._lengths, self._places, self._times, self._ends = lengths, places, times, ends
+
+    @classmethod
+    def of(cls, sentences: Sequence[str]) -> Self:
+        """An index of sentences."""
+        none = np.zeros(0, np.int64)
+        return cls({}, none, none, none, np.zeros(1, np.int64)).changed(None, sentences)
+
+    def changed(self, kept: Integers | None, more: Sequence[str]) -> Self:
+        """An index of some of the sentences, and of more behind them."""
+        lengths, places, times, ends = self._lengths, self._places, self._times, self._ends
+        if kept is not None:
+            now = np.full(len(lengths), -1)
+            now[kept] = np.arange(len(kept))
+            stays = now[places] >= 0
+            ends = np.concatenate([[0], stays.cumsum()])[ends]
+            places, times, lengths = now[places[stays]], times[stays], lengths[kept]
+        pairs: list[tuple[int, int, int]] = []
+        more_lengths = []
+        for place, sentence in enumerate(more, start=len(lengths)):
+            count = Counter(words(sentence))
+            more_lengths.append(count.total())
+            pairs += [
+                (self._numbers.setdefault(word, len(self._numbers)), place, often)
+                for word, often in count.items()
+            ]
+        word, place, often = np.array(pairs, np.int64).reshape(-1, 3).T
+        order = word.argsort(kind="stable")
+        word, place, often = word[order], place[order], often[order]
+        ends = np.concatenate([ends, np.full(len(self._numbers) + 1 - len(ends), ends[-1])])
+        behind = ends[word + 1]
+        held = np.bincount(word, minlength=len(ends) - 1).cumsum()
+        return type(self)(
+            self._numbers,
+            np.concatenate([lengths, np.array(more_lengths, np.int64)]),
+            np.insert(places, behind, place),
+            np.insert(times, behind, often),
+            ends + np.concatenate([[0], held]),
+        )
 
     def scores(self, questions: Sequence[str]) -> Scores:
         """Shares of the questions that the sentences cover."""
-        result = np.zeros((len(questions), self._size))
-        for row, question in zip(result, questions, strict=True):
+        result = np.zeros((len(questions), len(self._lengths)))
+        asked = [words(question) for question in questions]
+        known = {word: self._covered(word) for word in {word for some in asked for word in some}}
+        for row, some in zip(result, asked, strict=True):
             reachable = 0.0
-            for word in words(question):
-                rarity = self._rarity(word)
-                reachable += rarity * self._most
-                if word in self._places:
-                    places, strengths = self._places[word]
-                    row[places] += rarity * strengths
+            for word in some:
+                rarity, places, covered = known[word]
+                reachable += rarity * (BM25.saturation + 1)
+                if places is not None:
+                    row[places] += covered
             row /= reachable or 1.0
         return result
 
-    def _rarity(self, word: str) -> float:
-        holding = len(self._places[word][0]) if word in self._places else 0
-        return math.log1p((self._size - holding + 0.5) / (holding + 0.5))
+    def _covered(self, word: str) -> tuple[float, Integers | slice | None, Scores]:
+        """How rare a word is, the sentences that hold it, and what it adds to their scores."""
+        number = self._numbers.get(word, len(self._ends))
+        if number + 1 >= len(self._ends):
+            return self._rarity(0), None, np.zeros(0)
+        pairs = slice(self._ends[number], self._ends[number + 1])
+        places = self._places[pairs]
+        rarity = self._rarity(len(places))
+        covered = rarity * self._strengths[pairs]
+        if len(places) * 4 < len(self._lengths):
+            return rarity, places, covered
+        # A word that many sentences hold is added to all of them, which is faster.
+        whole = np.zeros(len(self._lengths))
+        whole[places] = covered
+        return rarity, slice(None), whole
+
+    @cached_property
+    def _strengths(self) -> Scores:
+        """How strongly each word stands for its sentence, shape (P,)."""
+        k, b = BM25.saturation, BM25.length_weight
+        mean = self._lengths.sum() / max(1, len(self._lengths)) or 1.0
+        shorter = k * (1 - b + b * self._lengths / mean)
+        return self._times * (k + 1) / (self._times + shorter[self._places])
+
+    def _rarity(self, holding: int) -> float:
+        return math.log1p((len(self._lengths) - holding + 0.5) / (holding + 0.5))
 
 
 def words(text: str) -> list[str]:
@@ -151,7 +235,7 @@ class Encoder:
 
     def index(self, sentences: Sequence[str]) -> Index:
         """An index of the sentences' vectors."""
-        return _Vectors(self, self.embed(sentences))
+        return VectorIndex(self, self.embed(sentences))
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -170,13 +254,39 @@ class Encoder:
         return torch.stack([self._known[text] for text in texts])
 
 
-class _Vectors:
-    def __init__(self, encoder: Encoder, vectors: Tensor) -> None:
+class Embedder(Protocol):
+    """What turns texts into vectors."""
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Vectors of texts, shape (n, width), on the processor."""
+        ...
+
+
+class VectorIndex:
+    """Sentences as vectors, compared with questions by one matrix product."""
+
+    def __init__(self, encoder: Embedder, vectors: Tensor, norms: Tensor | None = None) -> None:
+        """Take the sentences' vectors.
+
+        Args:
+            encoder: Makes vectors of questions and of further sentences.
+            vectors: Shape (n, width).
+            norms: Their lengths, shape (n,), where they are known.
+        """
         self._encoder = encoder
         self._vectors = vectors
+        self._norms = vectors.norm(dim=1) if norms is None else norms
+
+    def changed(self, kept: Integers | None, more: Sequence[str]) -> VectorIndex:
+        """An index of some of the sentences, and of more behind them."""
+        old, norms, new = self._vectors, self._norms, self._encoder.embed(more)
+        if kept is not None:
+            chosen = torch.from_numpy(kept)
+            old, norms = old[chosen], norms[chosen]
+        return VectorIndex(self._encoder, appended(old, new), appended(norms, new.norm(dim=1)))
 
     def scores(self, questions: Sequence[str]) -> Scores:
         """Dot products, scaled."""
         asked = self._encoder.embed(questions)
-        scale = asked.norm(dim=1, keepdim=True) * self._vectors.norm(dim=1).mean()
+        scale = asked.norm(dim=1, keepdim=True) * self._norms.mean()
         return (asked @ self._vectors.mT / scale.clamp(min=1e-12)).double().numpy()

@@ -264,7 +264,8 @@ class SCRModel(EditedModel):
         facts = self._apart.get(branch, ()) if branch is not None else self.state or ()
         session = self._sessions.get(branch)
         if session is None or session.shelf.facts is not facts:
-            session = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k))
+            earlier = session.shelf if session else None
+            session = _Session(Shelf(facts, self._retriever, self._sight, self.editor.k, earlier))
             self._sessions[branch] = session
         return session
 

@@ -38,8 +38,12 @@ class Picture:
     threshold: float
 
 
+_KEPT = 4096
+"""Pictures whose keys are kept."""
+
+
 class Sight:
-    """Makes keys and thresholds of pictures with one model."""
+    """Makes keys and thresholds of pictures with one model, whose weights stay what they are."""
 
     def __init__(self, lm: LM, layer: int, threshold: float) -> None:
         """Choose where to look.
@@ -56,6 +60,7 @@ class Sight:
         self._lm = lm
         self._block = lm.anatomy.blocks[layer]
         self._threshold = threshold
+        self._known: dict[bytes, Tensor] = {}
 
     def of_requests(self, requests: Sequence[EditRequest]) -> list[Picture | None]:
         """What each request's picture is recognised by, or None where it has none.
@@ -99,7 +104,9 @@ class Sight:
         """
         if images and not self._lm.sees:
             raise InputError("a text model cannot be asked about a picture")
-        unique = {image.bytes: image for image in images}
+        if len(self._known) > _KEPT:
+            self._known.clear()
+        unique = {image.bytes: image for image in images if image.bytes not in self._known}
 
         def run(chosen: list[EncodedImage]) -> list[Tensor]:
             batch = self._lm.encode([Query("", image) for image in chosen])
@@ -111,8 +118,8 @@ class Sight:
             return list(torch.nn.functional.normalize(pooled, dim=-1).cpu())
 
         found = self._lm.in_batches(list(unique.values()), run, size=lambda _: (True,))
-        keys = dict(zip(unique, found, strict=True))
-        return [keys[image.bytes] for image in images]
+        self._known.update(zip(unique, found, strict=True))
+        return [self._known[image.bytes] for image in images]
 
 
 def _others(request: EditRequest, samples: Sequence[Sample]) -> list[EncodedImage]:

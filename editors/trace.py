@@ -33,6 +33,7 @@ def traced(
     outputs: Mapping[str, nn.Module] | None = None,
     *,
     stop_at: nn.Module | None = None,
+    stop_before: nn.Module | None = None,
 ) -> Iterator[Trace]:
     """Record inputs and outputs of modules while the context is open.
 
@@ -41,6 +42,7 @@ def traced(
         outputs: Modules whose first output is recorded.
         stop_at: The module after which the forward pass is cut off; the context swallows the
             signal, so what follows the forward inside it is not run.
+        stop_before: The module before which it is cut off, its input having been recorded.
     """
     trace = Trace()
     with ExitStack() as stack:
@@ -50,6 +52,8 @@ def traced(
             stack.callback(_watch_output(trace, name, module))
         if stop_at is not None:
             stack.callback(stop_at.register_forward_hook(_stop).remove)
+        if stop_before is not None:
+            stack.callback(stop_before.register_forward_pre_hook(_stop).remove)
         with suppress(Stopped):
             yield trace
 
@@ -102,7 +106,7 @@ def _watch_output(trace: Trace, name: str, module: nn.Module) -> Any:
     return module.register_forward_hook(hook).remove
 
 
-def _stop(_: nn.Module, __: Any, ___: Any) -> None:
+def _stop(*_: Any) -> None:
     raise Stopped
 
 
