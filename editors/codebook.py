@@ -345,7 +345,7 @@ class CodebookModel(EditedModel):
         self._rank = rank
         self._forced: Forced | None = None
         self._decided: _Decision | None = None
-        self._own: dict[int, int] | None = None  # the one entry of each branch
+        self._entry_of: dict[int, int] | None = None  # the one entry of each branch
         self._kept: dict[tuple[PromptFormat, Query], Tensor] = {}
         self.hook(layer, self._answer, shared=key != "reference")
 
@@ -453,19 +453,19 @@ class CodebookModel(EditedModel):
     def _branched(self, groups: Groups) -> Iterator[Told]:
         """One codebook for all branches, of which each sees its own entry alone."""
         book = self.alone([request for group in groups.values() for request in group])
-        self.state, self._own = book, {number: i for i, number in enumerate(groups)}
+        self.state, self._entry_of = book, {number: i for i, number in enumerate(groups)}
         try:
-            yield {number: self._told(book.keeping([i])) for number, i in self._own.items()}
+            yield {number: self._told(book.keeping([i])) for number, i in self._entry_of.items()}
         finally:
-            self._own = None
+            self._entry_of = None
 
     def _nearest(
         self, book: Codebook, keys: Tensor, queries: Sequence[Query]
     ) -> tuple[Tensor, Tensor]:
         """Distance and index of the nearest entry, the index -1 where a branch has none."""
-        if self._own is None:
+        if self._entry_of is None:
             return book.nearest(keys, self._measure)
-        own = (-1 if q.branch is None else self._own.get(q.branch, -1) for q in queries)
+        own = (-1 if q.branch is None else self._entry_of.get(q.branch, -1) for q in queries)
         index = torch.tensor(list(own), device=book.keys.device)
         distance = pairwise(keys, book.keys[index], self._measure)
         return distance.masked_fill(index < 0, torch.inf), index
