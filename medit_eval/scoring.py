@@ -74,7 +74,8 @@ def score(
     device: str | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
-    rows: int = 64,
+    rows: int | None = None,
+    tf32: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -129,7 +130,10 @@ def score(
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
-        rows: Questions that are asked at once, halved where memory runs out.
+        rows: The most questions that are asked at once, halved where memory runs out; found by the
+            memory that there is by default.
+        tf32: Whether float32 matrix products of the model's forwards may be made of TF32 numbers,
+            which is faster and less exact; see `editors.lm.LM`.
         cache: Folder of the unedited model's answers; in the user's cache folder by default.
         progress: Shows how far it is.
 
@@ -142,6 +146,7 @@ def score(
             "editor_options": editor_options, "tuned": tuned, "memory_sizes": memory_sizes,
             "benchmarks": benchmarks, "benchmark_limit": benchmark_limit,
             "benchmark_data": benchmark_data, "device": device, "device_map": device_map,
+            "tf32": tf32,
         }  # fmt: skip
         refused = [name for name, value in unused.items() if value]
         if refused or not isinstance(editor, str | None):
@@ -198,6 +203,7 @@ def score(
         dtype=dtype,
         device_map=device_map,
         rows=rows,
+        tf32=tf32,
     )
     _require_eyes(lm, found)
     given = {name: (value, GIVEN) for name, value in (editor_options or {}).items()}
@@ -233,6 +239,7 @@ def score(
             "max_new_tokens": max_new_tokens,
             "top": settings.top,
             "needs": sorted(needs),
+            **({"tf32": True} if lm.tf32 else {}),
             "memory_sizes": list(memory_sizes),
             **({"benchmarks": course.digests} if course else {}),
         },
