@@ -55,24 +55,22 @@ of 10 tokens, 8 to 32 of 50, 4 to 16 of 175 and 4 to 8 of 300: beyond, what a la
 longer fits into the cache; see docs/performance.md."""
 
 
-_ROUNDED = 1 + 1e-9
-"""So that n rows of a quotient by n are n again."""
-
-
 @dataclass
 class _Seen:
     """What is known of one kind of work.
 
     Attributes:
         tokens: R T of the largest batch that ran.
+        most: The most R T that a batch may have since memory ran out; None where it never did.
         needs: By columns, the most rows seen and the bytes that a row took on each device.
     """
 
     tokens: int = 0
+    most: int | None = None
     needs: dict[int, tuple[int, tuple[float, ...]]] = field(default_factory=dict)
 
     def note(self, rows: int, columns: int, each: tuple[float, ...]) -> None:
-        """Keep what a row took; of few rows it is inflated by what does not grow with them."""
+        """Keep what a row took; that of few is inflated by what does not grow with rows."""
         most, known = self.needs.get(columns, (0, each))
         if rows >= 2 * most:
             self.needs[columns] = rows, each
@@ -118,7 +116,8 @@ class BatchSizer:
             columns: Columns of its longest row.
         """
         bounds, seen = self.bounds, self._seen.get(work, _Seen())
-        found = [bounds.rows, None if bounds.tokens is None else bounds.tokens // columns]
+        found = [bounds.rows]
+        found += [most // columns for most in (bounds.tokens, seen.most) if most is not None]
         if self._gauge is None or not seen.tokens:
             found += [bounds.first_rows, bounds.first_tokens // columns]
         else:
@@ -126,7 +125,7 @@ class BatchSizer:
         need = seen.need(columns)
         if need is not None:
             found += [
-                int(bounds.share * free / each * _ROUNDED)
+                int(bounds.share * free / each)
                 for free, each in zip(self._free, need, strict=True)
                 if each > 0
             ]
@@ -146,13 +145,16 @@ class BatchSizer:
         seen.note(rows, columns, each)
 
     def failed(self, work: str, rows: int, columns: int) -> None:
-        """Learn that memory ran out: half of the rows is the most from now on."""
+        """Learn that memory ran out.
+
+        Args:
+            work: The kind of work.
+            rows: How many rows are to be tried instead.
+            columns: Columns of the batch that failed; the tokens of these rows are the most from
+                now on.
+        """
         seen = self._seen.setdefault(work, _Seen())
-        half = max(1, rows // 2)
-        each = tuple(self.bounds.share * free / half for free in self._free)
-        _, known = seen.needs.get(columns, (0, each))
-        worse = tuple(max(pair) for pair in zip(each, known, strict=True))
-        seen.needs[columns] = rows, worse
+        seen.most = min(rows * columns, seen.most or rows * columns)
 
 
 def cut(

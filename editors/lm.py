@@ -474,9 +474,10 @@ class LM(Answering):
                     raise
             if answers is None:
                 # Not among the lines above: there the error holds on to all that the batch made.
+                half = count // 2 * rows
                 if self.batch_size is not None:
-                    self.batch_size = max(1, count // 2) * rows
-                sizer.failed(work, count * rows, widest)
+                    self.batch_size = half
+                sizer.failed(work, half, widest)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue

@@ -47,7 +47,7 @@ def ran(
         needed = gauge.needs(rows, columns)
         if any(n > room for n, room in zip(needed, gauge.room, strict=True)):
             assert count > 1, "not even one item fits"
-            sizer.failed(work, rows, columns)
+            sizer.failed(work, count // 2 * each, columns)
             continue
         with sizer.watching(work, rows, columns):
             gauge.taken = needed
@@ -114,9 +114,8 @@ def test_memory_that_runs_out_halves_the_rows_for_good() -> None:
         32,
     ]
     assert {rows for rows, _ in ran(sizer, gauge, [10] * 128)} == {32}
-    # Shorter rows than those that failed are not barred, longer ones are.
-    assert sizer.rows("", 9) == 32
-    assert sizer.rows("", 20) == 8
+    assert sizer.rows("", 5) == 64
+    assert sizer.rows("", 20) == 16
     assert sizer.rows("another kind of work", 10) == 8
 
 
@@ -124,7 +123,7 @@ def test_memory_that_runs_out_with_few_rows_of_a_known_length_halves_them_too() 
     gauge = FakeGauge([1000 * MIB], lambda rows, _: [rows * MIB])
     sizer = BatchSizer(gauge, OPEN)
     ran(sizer, gauge, [10] * 2000)
-    sizer.failed("", 40, 10)  # somebody else took the memory meanwhile
+    sizer.failed("", 20, 10)  # somebody else took the memory meanwhile
     assert sizer.rows("", 10) == 20
 
 
@@ -143,9 +142,9 @@ def test_without_a_gauge_batches_stay_as_large_as_the_first_and_are_halved() -> 
         assert sizer.rows("", 64) == 4
         with sizer.watching("", 8, 10):
             pass
-    sizer.failed("", 8, 10)
-    assert sizer.rows("", 10) == 4
     sizer.failed("", 4, 10)
+    assert sizer.rows("", 10) == 4
+    sizer.failed("", 2, 10)
     assert sizer.rows("", 10) == 2
 
 
