@@ -118,10 +118,8 @@ class BatchSizer:
         bounds, seen = self.bounds, self._seen.get(work, _Seen())
         found = [bounds.rows]
         found += [most // columns for most in (bounds.tokens, seen.most) if most is not None]
-        if self._gauge is None or not seen.tokens:
-            found += [bounds.first_rows, bounds.first_tokens // columns]
-        else:
-            found.append(GROWTH * seen.tokens // columns)
+        first = min(bounds.first_rows, bounds.first_tokens // columns)
+        found.append(max(first, GROWTH * seen.tokens // columns))
         need = seen.need(columns)
         if need is not None:
             found += [
@@ -129,7 +127,11 @@ class BatchSizer:
                 for free, each in zip(self._free, need, strict=True)
                 if each > 0
             ]
-        return max(1, min(limit for limit in found if limit is not None))
+        most = max(1, min(limit for limit in found if limit is not None))
+        # Three binary digits of it: a little more or less of free memory should change no batch,
+        # for results depend on batches by rounding.
+        spare = max(0, most.bit_length() - 3)
+        return most >> spare << spare
 
     @contextmanager
     def watching(self, work: str, rows: int, columns: int) -> Iterator[None]:

@@ -58,8 +58,8 @@ def ran(
 def test_batches_grow_up_to_the_share_of_memory_and_not_beyond() -> None:
     gauge = FakeGauge([1000 * MIB], lambda rows, _: [rows * MIB])
     found = ran(BatchSizer(gauge, OPEN), gauge, [10] * 5000)
-    assert [rows for rows, _ in found[:5]] == [8, 32, 128, 500, 500]
-    assert max(rows for rows, _ in found) == 500
+    assert [rows for rows, _ in found[:5]] == [8, 32, 128, 448, 448]
+    assert max(rows for rows, _ in found) == 448
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_longer_rows_never_take_more_than_the_share(
 def test_the_tightest_of_several_devices_decides() -> None:
     gauge = FakeGauge([1000 * MIB, 100 * MIB], lambda rows, _: [rows * MIB, rows * MIB // 2])
     found = ran(BatchSizer(gauge, OPEN), gauge, [10] * 2000)
-    assert max(rows for rows, _ in found) == 100
+    assert max(rows for rows, _ in found) == 96
 
 
 def test_memory_that_got_less_is_seen_before_the_next_batch() -> None:
@@ -96,7 +96,7 @@ def test_memory_that_got_less_is_seen_before_the_next_batch() -> None:
     sizer = BatchSizer(gauge, OPEN)
     ran(sizer, gauge, [10] * 2000)
     gauge.room = [100 * MIB]
-    assert max(rows for rows, _ in ran(sizer, gauge, [10] * 200)) == 50
+    assert max(rows for rows, _ in ran(sizer, gauge, [10] * 200)) == 48
 
 
 def test_memory_that_runs_out_halves_the_rows_for_good() -> None:
@@ -148,11 +148,27 @@ def test_without_a_gauge_batches_stay_as_large_as_the_first_and_are_halved() -> 
     assert sizer.rows("", 10) == 2
 
 
+def test_few_rows_do_not_make_the_next_batch_small() -> None:
+    """Else the same questions would be cut otherwise when they are asked again."""
+    gauge = FakeGauge([1000 * MIB], lambda rows, _: [rows * MIB])
+    sizer = BatchSizer(gauge, OPEN)
+    assert ran(sizer, gauge, [5]) == [(1, 5)]
+    assert ran(sizer, gauge, [10] * 8) == [(8, 10)]
+
+
+def test_a_little_more_free_memory_changes_no_batch() -> None:
+    shapes = set()
+    for room in range(1000, 1020, 4):
+        gauge = FakeGauge([room * MIB], lambda rows, _: [rows * MIB])
+        shapes.add(tuple(ran(BatchSizer(gauge, OPEN), gauge, [10] * 2000)))
+    assert len(shapes) == 1
+
+
 def test_kinds_of_work_are_kept_apart_and_a_failure_teaches_nothing_else() -> None:
     gauge = FakeGauge([1000 * MIB], lambda rows, _: [rows * MIB])
     sizer = BatchSizer(gauge, OPEN)
     ran(sizer, gauge, [10] * 500, work="scoring")
-    assert sizer.rows("scoring", 10) == 500
+    assert sizer.rows("scoring", 10) == 448
     assert sizer.rows("searching", 10) == 8
     with pytest.raises(ValueError, match="bug"), sizer.watching("searching", 8, 10):
         raise ValueError("a bug")
@@ -173,7 +189,7 @@ def test_few_rows_say_little_of_what_many_need() -> None:
     gauge = FakeGauge([1000 * MIB], lambda rows, _: [40 * MIB + rows * MIB])
     sizer = BatchSizer(gauge, OPEN)
     ran(sizer, gauge, [10])
-    assert sizer.rows("", 10) == 4
+    assert sizer.rows("", 10) == 8
     ran(sizer, gauge, [10] * 3000)
     assert sizer.rows("", 10) > 400
 
