@@ -71,7 +71,8 @@ def measured(editors: list[str], limit: int, device: str) -> str:
     for editor in editors:
         runs = [_run(name, editor, limit, device, options) for name, options in ways.items()]
         rows += [_cells(editor, run, runs[0]) for run in runs]
-    columns = ("editor", "precision", *AXES, "same answers", "|Δ log p|", "time")
+    axes = (axis.replace("_", " ") for axis in AXES)
+    columns = ("editor", "precision", *axes, "same answers", "gap of log p", "time")
     return f"{markdown(columns, rows)}\n\n{limit} people edited at once. {machine(device)}"
 
 

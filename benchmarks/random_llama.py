@@ -43,7 +43,7 @@ class Shape:
 
 SHAPES = {
     "llama-3-8b": Shape(32, 4096, 14336, 32, 8, 128256),
-    "tiny": Shape(3, 32, 48, 4, 2, 640, edited=(0, 1)),
+    "tiny": Shape(3, 32, 48, 4, 2, 1024, edited=(0, 1)),
 }
 """The first as in the configuration of Llama-3-8B (Grattafiori et al. 2024, table 3)."""
 
@@ -54,7 +54,7 @@ def build(
     """A random model on a device, with a tokenizer of some texts."""
     import transformers as hf
 
-    words = tokenizer(texts, min(shape.vocabulary, 32_768))
+    words = tokenizer(texts, min(shape.vocabulary * 3 // 4, 32_768))
     config = hf.LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -106,7 +106,7 @@ def people(count: int) -> list[EditRecord]:
         number = len(found) // len(known) + 1
         for record in known[: count - len(found)]:
             name = record.requests[0].subject or ""
-            other = _renamed(record, name, f"{name} the {number}th")
+            other = _renamed(record, name, f"{name} number {number}")
             requests = [dataclasses.replace(r, id=f"{r.id}-{number}") for r in other.requests]
             found.append(
                 dataclasses.replace(other, id=f"{record.id}-{number}", requests=tuple(requests))
