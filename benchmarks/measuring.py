@@ -121,13 +121,14 @@ def alternate(
 def _once(run: Callable[[], Any]) -> tuple[float, int]:
     """Seconds and added bytes: those of the accelerator where there is one."""
     if torch.cuda.is_available():
+        # What the allocator holds, for batches whose size is found by memory begin its peak anew.
+        torch.cuda.empty_cache()
         torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        before = torch.cuda.memory_reserved()
         start = time.perf_counter()
         run()
         torch.cuda.synchronize()
-        return time.perf_counter() - start, torch.cuda.max_memory_allocated() - before
+        return time.perf_counter() - start, max(0, torch.cuda.memory_reserved() - before)
     import psutil
 
     before = psutil.Process().memory_info().rss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -36,16 +37,23 @@ class Likelihood:
 def likelihoods(
     logits: Tensor, target_ids: Tensor, targets: Sequence[list[int]], top: int
 ) -> list[Likelihood]:
-    """What logits (B, L, vocabulary) make of the answers in (B, L), of which there are B."""
-    logits = logits.float()
-    ids = target_ids.to(logits.device)
-    own = logits.log_softmax(-1).gather(-1, ids[..., None])[..., 0].cpu()
-    best = logits.topk(min(top, logits.shape[-1]), dim=-1).indices.cpu()
+    """What logits (B, L, vocabulary) make of the answers in (B, L), of which there are B.
+
+    In float32 at least, whatever the logits are in.
+    """
+    lengths = [len(target) for target in targets]
+    # Logits are the largest thing in memory, so only those of tokens that are there are widened.
+    rows = torch.repeat_interleave(torch.tensor(lengths))
+    columns = torch.cat([torch.arange(length) for length in lengths])
+    place = rows.to(logits.device), columns.to(logits.device)
+    chosen = logits[place]
+    chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
+    ids = target_ids.to(logits.device)[place][:, None]
+    own = (chosen.gather(1, ids)[:, 0] - chosen.logsumexp(1)).cpu()
+    best = chosen.topk(min(top, chosen.shape[1]), dim=1).indices.cpu()
     return [
-        Likelihood(
-            tuple(target),
-            tuple(own[row, : len(target)].tolist()),
-            tuple(map(tuple, best[row, : len(target)].tolist())),
+        Likelihood(tuple(target), tuple(values.tolist()), tuple(map(tuple, tops.tolist())))
+        for target, values, tops in zip(
+            targets, own.split(lengths), best.split(lengths), strict=True
         )
-        for row, target in enumerate(targets)
     ]

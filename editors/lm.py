@@ -6,8 +6,8 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,9 @@ from transformers import PreTrainedModel
 
 from editors.anatomy import Anatomy
 from editors.batch import Batch, Encoder
+from editors.batching import ACCELERATOR, PROCESSOR, BatchSizer, cut
 from editors.digest import weights_digest
+from editors.gauges import gauge_for
 from editors.likelihood import Likelihood, likelihoods
 from editors.prompts import PromptFormat, Query, Renderer
 from editors.reading import (
@@ -34,9 +36,6 @@ from schemas.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-DEFAULT_BATCH = 64
-"""Rows of a batch where nobody says otherwise; halved whenever memory runs out."""
-
 
 class LM(Answering):
     """A transformers model with its tokenizer or processor and one prompt format.
@@ -47,7 +46,9 @@ class LM(Answering):
         processor: Its processor of pictures and text, or None for a text model.
         name: What it is called in reports.
         current: The batch in the model's forward at the moment, for hooks; None outside.
-        batch_size: Rows of a batch, adapted when memory runs out.
+        batch_size: The most rows of a batch, halved when memory runs out; None where the memory
+            that there is decides, see `BatchSizer`.
+        tf32: Whether the model's own float32 matrix products may be made of TF32 numbers.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class LM(Answering):
         *,
         name: str | None = None,
         prompt_format: PromptFormat = "plain",
-        batch_size: int = DEFAULT_BATCH,
+        batch_size: int | None = None,
+        tf32: bool = False,
     ) -> None:
         """Wrap a loaded model.
 
@@ -66,7 +68,10 @@ class LM(Answering):
             processor: Its tokenizer, or its processor, which holds the tokenizer.
             name: A name for reports; the configuration's own by default.
             prompt_format: How prompts are put to the model.
-            batch_size: Rows of a batch to begin with.
+            batch_size: The most rows of a batch; found by the memory that there is by default.
+            tf32: Whether float32 matrix products of its forwards may be made of TF32 numbers, of 10
+                bits of mantissa, where a device has them. What editors compute from its states, and
+                gradients through parts of it, stays in float32 or better.
 
         Raises:
             InputError: If the model is not one that can be edited, or the format does not suit it.
@@ -79,6 +84,8 @@ class LM(Answering):
         self.current: Batch | None = None
         self._sharing = True
         self.batch_size = batch_size
+        self.tf32 = tf32
+        self._sizer: tuple[torch.device, BatchSizer] | None = None
         if not getattr(self.tokenizer, "is_fast", False):
             raise InputError(f"{self.name} has no fast tokenizer, which finds subjects in prompts")
         if self.tokenizer.pad_token_id is None:
@@ -104,6 +111,20 @@ class LM(Answering):
             name=self.name,
             prompt_format=prompt_format,
             batch_size=self.batch_size,
+            tf32=self.tf32,
+        )
+
+    def in_tf32(self) -> LM:
+        """The same model with matrix products in TF32; itself if they are already; see `tf32`."""
+        if self.tf32:
+            return self
+        return LM(
+            self.model,
+            self.processor or self.tokenizer,
+            name=self.name,
+            prompt_format=self.renderer.format,
+            batch_size=self.batch_size,
+            tf32=True,
         )
 
     @contextmanager
@@ -129,7 +150,8 @@ class LM(Answering):
         dtype: str = "auto",
         device_map: str | None = None,
         prompt_format: PromptFormat = "plain",
-        batch_size: int = DEFAULT_BATCH,
+        batch_size: int | None = None,
+        tf32: bool = False,
         name: str | None = None,
     ) -> LM:
         """Load a model from a folder or the Hub; only safetensors, and never code of the model's.
@@ -140,7 +162,8 @@ class LM(Answering):
             dtype: `auto` for that of the files, else `float32`, `bfloat16` or `float16`.
             device_map: How to spread it over several devices, as in transformers.
             prompt_format: How prompts are put to the model.
-            batch_size: Rows of a batch to begin with.
+            batch_size: The most rows of a batch; found by the memory that there is by default.
+            tf32: See `LM`.
             name: A name for reports; `source` by default.
 
         Raises:
@@ -171,6 +194,7 @@ class LM(Answering):
             name=name or source,
             prompt_format=prompt_format,
             batch_size=batch_size,
+            tf32=tf32,
         )
 
     @property
@@ -229,7 +253,7 @@ class LM(Answering):
             keep: How many columns.
             options: Further arguments of the model's forward.
         """
-        with self._reading(batch):
+        with self._reading(batch), self._products():
             inputs = self._on_device(batch.inputs)
             model = self._reader(batch)
             if "logits_to_keep" in inspect.signature(model.forward).parameters:
@@ -293,6 +317,7 @@ class LM(Answering):
                 [queries[i] for i in places], [targets[i] for i in places], top
             ),
             size=size,
+            columns=lambda i: self.prompt_tokens(queries[i]) + len(targets[i]),
         )
 
     @torch.no_grad()
@@ -310,6 +335,7 @@ class LM(Answering):
             list(queries),
             lambda chosen: self._generate(chosen, max_new_tokens, tuple(stop)),
             size=self.length_key,
+            columns=lambda query: self.prompt_tokens(query) + max_new_tokens,
         )
 
     @torch.no_grad()
@@ -323,7 +349,8 @@ class LM(Answering):
         top: int = 10,
     ) -> list[Reply]:
         """Free answers and likelihoods in one reading of each prompt, where the model allows it."""
-        if not all(map(self._shares, queries)) or not is_plain(self.model.generation_config):
+        kinds = {query.image is None: query for query in queries}
+        if not all(map(self._shares, kinds.values())) or not is_plain(self.model.generation_config):
             return super().reply(
                 queries, answers, max_new_tokens=max_new_tokens, stop=stop, top=top
             )
@@ -357,6 +384,7 @@ class LM(Answering):
             asked,
             run,
             size=lambda item: self.length_key(item[0]),
+            columns=lambda item: self.prompt_tokens(item[0]) + max_new_tokens,
         )
 
     def encode(self, queries: Sequence[Query], answers: Sequence[str] = ()) -> Batch:
@@ -402,36 +430,72 @@ class LM(Answering):
         *,
         size: Callable[[Item], Any],
         rows: int = 1,
+        columns: Callable[[Item], int] | None = None,
     ) -> list[Result]:
         """Run items in batches of like size, and give results in the items' order.
 
-        Where memory runs out, the batch size is halved for good and the batch is tried again.
+        Where memory runs out, batches are halved for good and the batch is tried again. What a
+        batch of a kind of work needed decides how large the next ones are, in later calls too; the
+        name of the function that runs them tells the kinds apart.
 
         Args:
             items: What to run.
             run: Runs one batch; a result per item.
-            size: Sort key; its first element must be equal within a batch.
+            size: Sort key; its first element must be equal within a batch, its second, if there is
+                one, is the tokens of the item.
             rows: Rows that each item makes.
+            columns: Tokens of each of an item's rows, with those that are still to come; by default
+                those of the sort key.
         """
         sizes = [size(item) for item in items]
         order = sorted(range(len(items)), key=sizes.__getitem__)
+        if columns is not None:
+            lengths = [max(1, columns(item)) for item in items]
+        else:
+            lengths = [max(1, int(key[1])) if len(key) > 1 else 1 for key in sizes]
+        work, sizer = f"{_name(run)} {rows}", self._batch_sizer()
         results: dict[int, Result] = {}
         start = 0
         while start < len(order):
-            chosen = order[start : start + max(1, self.batch_size // rows)]
-            chosen = [i for i in chosen if sizes[i][0] == sizes[chosen[0]][0]]
+            sizer.look()
+            count, widest = cut(
+                (lengths[i] for i in _alike(order, sizes, start)),
+                partial(self._most_rows, sizer, work),
+                rows=rows,
+                patience=sizer.bounds.patience,
+            )
+            chosen = order[start : start + count]
+            answers = None
             try:
-                answers = run([items[i] for i in chosen])
+                with sizer.watching(work, count * rows, widest):
+                    answers = run([items[i] for i in chosen])
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or len(chosen) == 1:
+                if not _out_of_memory(error) or count == 1:
                     raise
-                self.batch_size = max(1, len(chosen) // 2) * rows
+            if answers is None:
+                # Not among the lines above: there the error holds on to all that the batch made.
+                half = count // 2 * rows
+                if self.batch_size is not None:
+                    self.batch_size = half
+                sizer.failed(work, half, widest)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue
             results.update(zip(chosen, answers, strict=True))
-            start += len(chosen)
+            start += count
         return [results[i] for i in range(len(items))]
+
+    def _most_rows(self, sizer: BatchSizer, work: str, columns: int) -> int:
+        return self.batch_size if self.batch_size is not None else sizer.rows(work, columns)
+
+    def _batch_sizer(self) -> BatchSizer:
+        """What is known of the memory that batches need where the model lies now."""
+        if self._sizer is None or self._sizer[0] != self.device:
+            devices = {parameter.device for parameter in self.model.parameters()}
+            on_processor = all(device.type == "cpu" for device in devices)
+            bounds = PROCESSOR if on_processor else ACCELERATOR
+            self._sizer = self.device, BatchSizer(gauge_for(devices), bounds)
+        return self._sizer[1]
 
     def _require_answer(self, query: Query, answer: str) -> list[int]:
         """The tokens of an answer that is there and fits behind its query."""
@@ -481,7 +545,7 @@ class LM(Answering):
         batch = self.encoder.encode(queries)
         inputs = self._on_device(batch.inputs)
         inputs.pop("position_ids", None)  # generation counts them itself as it goes on
-        with self._reading(batch):
+        with self._reading(batch), self._products():
             ids = self._reader(batch).generate(
                 **inputs,
                 do_sample=False,
@@ -503,6 +567,19 @@ class LM(Answering):
             yield
         finally:
             self.current = None
+
+    @contextmanager
+    def _products(self) -> Iterator[None]:
+        """Matrix products as `tf32` says, and afterwards as they were."""
+        if not self.tf32:
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
     def _on_device(self, inputs: dict[str, Any]) -> dict[str, Any]:
         floating = self.model.dtype
@@ -552,8 +629,30 @@ def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _alike(order: Sequence[int], keys: Sequence[Any], start: int) -> Iterator[int]:
+    """What comes in order from a place on, up to another first element of its key."""
+    for i in islice(order, start, None):
+        if keys[i][0] != keys[order[start]][0]:
+            return
+        yield i
+
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""What errors say that torch raises without their own class: of the processor's memory on Windows
+and on Linux, of a driver, and of a library that wants room for itself."""
+
+
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in _NO_MEMORY)
+
+
+def _name(run: Callable[..., Any]) -> str:
+    """A function's name, that of what a `partial` calls."""
+    inner = getattr(run, "func", run)
+    module = getattr(inner, "__module__", "")
+    return f"{module}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
 
 
 def _until(text: str, stop: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from medit_eval.options import (
     HOW,
     MODEL,
     RUN,
+    TF32,
     WHAT,
     BaseUrl,
     BatchSize,
@@ -34,6 +35,7 @@ from medit_eval.options import (
     Records,
     RecordsFormat,
     References,
+    Rows,
     Seed,
     Settings,
     Split,
@@ -124,7 +126,8 @@ def score(
     device: Device = None,
     dtype: Dtype = "auto",
     device_map: Annotated[str | None, option("Spread the model over devices: auto.", MODEL)] = None,
-    rows: Annotated[int, option("Questions asked at once.", MODEL, min=1)] = 64,
+    rows: Rows = None,
+    tf32: TF32 = False,
     one_by_one: Annotated[
         bool, option("Make and ask single edits one after another, never side by side.", HOW)
     ] = False,
@@ -185,6 +188,7 @@ def score(
         "dtype": dtype,
         "device_map": device_map,
         "rows": rows,
+        "tf32": tf32,
         "cache": cache,
     }
     bars = Bars(console, "questions")

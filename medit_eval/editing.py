@@ -35,7 +35,8 @@ def edit(
     device: str | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
-    rows: int = 64,
+    rows: int | None = None,
+    tf32: bool = False,
 ) -> EditedModel:
     """A model edited with requests; a context manager that gives the model back as it was.
 
@@ -50,7 +51,10 @@ def edit(
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
-        rows: Questions that are asked at once, halved where memory runs out.
+        rows: The most questions that are asked at once, halved where memory runs out; found by the
+            memory that there is by default.
+        tf32: Whether float32 matrix products of the model's forwards may be made of TF32 numbers,
+            which is faster and less exact; see `editors.lm.LM`.
 
     Raises:
         InputError: If there are no requests, an argument cannot be used, or an edit cannot be made.
@@ -78,6 +82,7 @@ def edit(
         dtype=dtype,
         device_map=device_map,
         rows=rows,
+        tf32=tf32,
     )
     method = editor
     if isinstance(method, str):

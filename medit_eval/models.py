@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editors.digest import setup_digests
-from editors.lm import DEFAULT_BATCH, LM
+from editors.lm import LM
 from editors.prompts import PromptFormat
 from schemas.errors import InputError
 
@@ -26,7 +26,8 @@ def resolve(
     device: str | torch.device | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
-    rows: int = DEFAULT_BATCH,
+    rows: int | None = None,
+    tf32: bool = False,
 ) -> LM:
     """The model that a user means.
 
@@ -38,20 +39,23 @@ def resolve(
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
-        rows: Questions that are asked at once, to begin with.
+        rows: The most questions that are asked at once; found by the memory that there is by
+            default.
+        tf32: Whether float32 matrix products of its forwards may be made of TF32 numbers; see `LM`.
 
     Raises:
         InputError: If it cannot be found, read or edited.
     """
     if isinstance(model, LM):
-        return model if prompt_format is None else model.asked_in(prompt_format)
+        lm = model if prompt_format is None else model.asked_in(prompt_format)
+        return lm.in_tf32() if tf32 else lm
     shape = prompt_format or "plain"
     if not isinstance(model, str | Path):
         if processor is None:
             raise InputError(
                 f"a {type(model).__name__} in memory needs its tokenizer or processor as well"
             )
-        return LM(model, processor, prompt_format=shape, batch_size=rows)
+        return LM(model, processor, prompt_format=shape, batch_size=rows, tf32=tf32)
     name = str(model)
     source: str | Path = model
     if name.startswith(TESTBED) and not Path(name).exists():
@@ -65,6 +69,7 @@ def resolve(
         device_map=device_map,
         prompt_format=shape,
         batch_size=rows,
+        tf32=tf32,
         name=name,
     )
 
@@ -81,6 +86,7 @@ def identity(lm: LM) -> str:
         *setup_digests(lm).values(),
         torch.__version__,
         transformers.__version__,
+        *(["tf32"] if lm.tf32 else []),
     ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()

@@ -86,6 +86,13 @@ Recogniser = Annotated[
 References = Annotated[Path | None, option("Texts for counterfact_consistency, as JSON.", HOW)]
 Device = Annotated[str | None, option("Such as cpu or cuda:1.", MODEL)]
 Dtype = Annotated[str, option("auto, float32, bfloat16 or float16.", MODEL)]
+Rows = Annotated[
+    int | None,
+    option("Questions asked at once, at most; default: found by memory.", MODEL, min=1),
+]
+TF32 = Annotated[
+    bool, option("Matrix products of float32 in TF32: faster, less exact.", MODEL, "--tf32")
+]
 Seed = Annotated[int, option("Everything random derives from it.", RUN)]
 Everything = Annotated[bool, option("Show all metrics, not the headline alone.", RUN, "--all")]
 

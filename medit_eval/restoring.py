@@ -27,7 +27,8 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     device_map: str | None = None,
-    rows: int = 64,
+    rows: int | None = None,
+    tf32: bool = False,
     revision: str | None = None,
 ) -> EditedModel:
     """The edited model that was saved in a folder.
@@ -49,7 +50,10 @@ def load(
         dtype: The dtype of a model that is loaded; by default that of the edits, and edits of
             another one are refused.
         device_map: How to spread a model that is loaded over several devices.
-        rows: Questions that are asked at once, halved where memory runs out.
+        rows: The most questions that are asked at once, halved where memory runs out; found by the
+            memory that there is by default.
+        tf32: Whether float32 matrix products of the model's forwards may be made of TF32 numbers,
+            which is faster and less exact; see `editors.lm.LM`.
         revision: The branch, tag or commit of a repository on the Hub.
 
     Raises:
@@ -80,6 +84,7 @@ def load(
         dtype=dtype or about.model.dtype,
         device_map=device_map,
         rows=rows,
+        tf32=tf32,
     )
     about.require(place, lm, digest=lm.digest())
     method = editor if editor is not None else _editor(about, lm, editor_options, place)

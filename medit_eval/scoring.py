@@ -74,7 +74,8 @@ def score(
     device: str | None = None,
     dtype: str = "auto",
     device_map: str | None = None,
-    rows: int = 64,
+    rows: int | None = None,
+    tf32: bool = False,
     one_by_one: bool = False,
     cache: str | Path | None = None,
     progress: Progress | None = None,
@@ -130,7 +131,10 @@ def score(
         device: Where a model that is loaded goes.
         dtype: The dtype of a model that is loaded.
         device_map: How to spread a model that is loaded over several devices.
-        rows: Questions that are asked at once, halved where memory runs out.
+        rows: The most questions that are asked at once, halved where memory runs out; found by the
+            memory that there is by default.
+        tf32: Whether float32 matrix products of the model's forwards may be made of TF32 numbers,
+            which is faster and less exact; see `editors.lm.LM`.
         one_by_one: Whether single edits are made, asked and taken back one after another. By
             default those of editors that can are made and asked side by side, which gives the same
             up to rounding in a fraction of the time; see `EditedModel.branched`.
@@ -146,6 +150,7 @@ def score(
             "editor_options": editor_options, "tuned": tuned, "memory_sizes": memory_sizes,
             "benchmarks": benchmarks, "benchmark_limit": benchmark_limit,
             "benchmark_data": benchmark_data, "device": device, "device_map": device_map,
+            "tf32": tf32,
         }  # fmt: skip
         refused = [name for name, value in unused.items() if value]
         if refused or not isinstance(editor, str | None):
@@ -202,6 +207,7 @@ def score(
         dtype=dtype,
         device_map=device_map,
         rows=rows,
+        tf32=tf32,
     )
     _require_eyes(lm, found)
     given = {name: (value, GIVEN) for name, value in (editor_options or {}).items()}
@@ -237,6 +243,7 @@ def score(
             "max_new_tokens": max_new_tokens,
             "top": settings.top,
             "needs": sorted(needs),
+            **({"tf32": True} if lm.tf32 else {}),
             "memory_sizes": list(memory_sizes),
             **({"one_by_one": True} if one_by_one else {}),
             **({"benchmarks": course.digests} if course else {}),

@@ -35,7 +35,7 @@ def run_section(facts: Facts) -> Section:
     rows = [
         ("records", _records(facts)),
         ("questions", _questions(facts)),
-        ("model", f"{place(str(arguments.get('model', UNKNOWN)))}; {_model(about)}"),
+        ("model", f"{place(str(arguments.get('model', UNKNOWN)))}; {_model(about, arguments)}"),
         ("model digests", _digests(arguments, about)),
         ("prompts, decoding", _decoding(arguments)),
         ("seed", f"{arguments.get('seed', UNKNOWN)}, from which follow {listed(drawn)}"),
@@ -143,7 +143,7 @@ def _questions(facts: Facts) -> str:
     return f"{total:,}: {'; '.join(parts)}"
 
 
-def _model(about: Mapping[str, Any]) -> str:
+def _model(about: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     if not about:
         return f"its type, size and dtype are {UNKNOWN}"
     size = int(about.get("parameters", 0))
@@ -151,6 +151,7 @@ def _model(about: Mapping[str, Any]) -> str:
     return (
         f"{about.get('type')}, {about.get('layers')} layers of width {about.get('width')}, {shown} "
         f"parameters, {about.get('dtype')}"
+        f"{', matrix products of its forwards in TF32' if arguments.get('tf32') else ''}"
     )
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from editors.lm import LM
+from editors.lm import LM, _out_of_memory
 from editors.prompts import Query
 from schemas.errors import InputError
 from schemas.images import EncodedImage
@@ -161,20 +163,28 @@ def test_what_a_model_cannot_be_asked() -> None:
         tiny("llava").generate([Query("What?", EncodedImage(b"no picture"))])
 
 
-def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", [64, None])
+def test_memory_that_runs_out_halves_the_batch(
+    given: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lm = tiny("gpt2")
+    lm.batch_size = given
     queries = [Query(f"word {i}") for i in range(7)]
     expected = lm.generate(queries, max_new_tokens=2)
-    whole = lm.encoder.encode
+    whole, tried = lm.encoder.encode, []
 
     def narrow(chosen: Any, targets: Any = ()) -> Any:
+        tried.append(len(chosen))
         if len(chosen) > 3:
             raise torch.OutOfMemoryError("no room")
         return whole(chosen, targets)
 
     monkeypatch.setattr(type(lm.encoder), "encode", lambda _, *args: narrow(*args))
     assert lm.generate(queries, max_new_tokens=2) == expected
-    assert lm.batch_size == 3
+    assert tried == [7, 3, 3, 1]
+    assert lm.batch_size == (3 if given else None)
+    lm.generate(queries, max_new_tokens=2)
+    assert tried[4:] == [3, 3, 1]
 
 
 def test_memory_that_runs_out_over_answers_to_one_question_halves_them_too(
@@ -191,11 +201,80 @@ def test_memory_that_runs_out_over_answers_to_one_question_halves_them_too(
         return whole(batch, rows, targets)
 
     monkeypatch.setattr(type(lm.encoder), "continued", lambda _, *args: narrow(*args))
+    lm.batch_size = 64
     found = lm.score([SHORT] * 7, answers)
     assert lm.batch_size <= 3
     for one, other in zip(found, expected, strict=True):
         assert one.ids == other.ids
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+
+
+def test_memory_of_any_kind_that_runs_out_is_known_as_such() -> None:
+    """What the processor's allocator says on this system, and what libraries of CUDA say."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 55)
+    assert _out_of_memory(caught.value)
+    assert _out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert _out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"))
+    assert not _out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_a_batch_that_failed_is_let_go_before_it_is_tried_again() -> None:
+    lm, held = tiny("gpt2"), []
+
+    class Large:
+        pass
+
+    def run(chosen: list[int]) -> list[int]:
+        assert not [one for one in held if one() is not None]
+        large = Large()
+        held.append(weakref.ref(large))
+        if len(chosen) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return chosen
+
+    gc.disable()  # what a cycle held would be held on a device as well
+    try:
+        assert lm.in_batches([3, 1, 2], run, size=lambda i: (0, i)) == [3, 1, 2]
+    finally:
+        gc.enable()
+
+
+def test_rows_of_other_length_do_not_share_a_batch() -> None:
+    lm, seen = tiny("gpt2"), []
+
+    def run(chosen: list[int]) -> list[int]:
+        seen.append(chosen)
+        return chosen
+
+    lengths = [*range(8, 20), 420, 5, 400]
+    assert lm.in_batches(lengths, run, size=lambda n: (True, n)) == lengths
+    assert seen == [[5, *range(8, 20)], [400, 420]]
+
+
+def test_tf32_is_of_forwards_alone_and_goes_with_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm, seen = tiny("gpt2"), []
+    forward = lm.model.forward
+
+    def watched(*args: Any, **options: Any) -> Any:
+        seen.append(torch.get_float32_matmul_precision())
+        return forward(*args, **options)
+
+    monkeypatch.setattr(lm.model, "forward", watched)
+    expected = lm.score([SHORT], ["Paris"])
+    fast = lm.in_tf32()
+    assert fast.in_tf32() is fast
+    assert fast.asked_in("qa").tf32
+    found = fast.score([SHORT], ["Paris"])
+    fast.generate([SHORT], max_new_tokens=2)
+    assert seen[0] == "highest"
+    assert set(seen[1:]) == {"high"}
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert found[0].logprobs == pytest.approx(expected[0].logprobs, abs=1e-2)
+    monkeypatch.setattr(lm.model, "forward", lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fast.score([SHORT], ["Paris"])
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llava"])

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 import editors.registry
+import medit_eval
 from editors.corpus import Texts
 from editors.lm import LM
 from editors.presets import OWN, PAPER, STAND_IN, Preset, kind_of, setting_sources
 from editors.registry import make
 from medit_eval import score
 from medit_eval.provenance import DEFAULT, GIVEN, UNTOLD, commit, model_of, settings_of
-from medit_eval.runs import read_manifest, write_manifest
+from medit_eval.runs import RunManifest, read_manifest, write_manifest
 from medit_eval.tuning import Tuned
 from schemas.errors import InputError
 from tests.medit_eval.support import Oracle, person
@@ -150,6 +151,24 @@ def test_a_run_records_settings_model_and_machine(lm: LM, tmp_path: Path) -> Non
     assert manifest.model["dtype"] == "float32"
     assert manifest.model == model_of(lm)
     assert "python" in manifest.versions
+
+
+def test_tf32_is_recorded_and_its_answers_are_kept_apart(lm: LM, tmp_path: Path) -> None:
+    def go(name: str, **options: Any) -> RunManifest:
+        out = tmp_path / name
+        score(Oracle(), lm, [person(0)], out=out, cache=tmp_path / "c", max_new_tokens=2, **options)
+        return read_manifest(out)
+
+    plain, fast = go("plain"), go("fast", tf32=True)
+    assert "tf32" not in plain.arguments
+    assert fast.arguments["tf32"] is True
+    assert plain.arguments["model_digest"] != fast.arguments["model_digest"]
+    assert plain.model["weights"] == fast.model["weights"]
+    (card,), (other,) = medit_eval.card(tmp_path / "plain"), medit_eval.card(tmp_path / "fast")
+    assert "TF32" not in card.markdown
+    assert "float32, matrix products of its forwards in TF32" in other.markdown
+    with pytest.raises(InputError, match="tf32"):
+        go("plain", tf32=True)
 
 
 def test_each_sitting_of_a_run_is_kept(lm: LM, tmp_path: Path) -> None:
