@@ -39,8 +39,8 @@ from benchmarks.measuring import (
     seconds,
     table,
 )
-from benchmarks.random_llama import SHAPES, Shape, build, people, texts_of
-from editors.alphaedit import AlphaEdit
+from benchmarks.random_llama import LLAMA, SHAPES, Shape, build, people, texts_of
+from editors.alphaedit import AlphaEdit, AlphaEditSettings
 from editors.corpus import Texts
 from editors.lm import LM
 from editors.solve import NullSpace
@@ -105,7 +105,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Measure, print, and write the results; without an accelerator say so."""
     parser = argparse.ArgumentParser(description="Editing and scoring on an accelerator.")
     parser.add_argument("--device", help="by default cuda, where there is one")
-    parser.add_argument("--shape", choices=list(SHAPES), default="llama-3-8b")
+    parser.add_argument("--shape", choices=list(SHAPES), default=LLAMA)
     parser.add_argument("--layers", type=int, help="blocks, in place of the shape's")
     parser.add_argument("--hidden", type=int, help="width, in place of the shape's")
     parser.add_argument("--mlp", type=int, help="width of the MLPs, in place of the shape's")
@@ -183,18 +183,18 @@ def _editor(lm: LM, shape: Shape, plan: Plan, texts: Sequence[str], folder: Path
     The threshold is another: keys of a random model use all directions about alike, and under the
     published one nothing would be free to be written to.
     """
-    layers = {} if shape.edited is None else {"layers": shape.edited}
-    if shape.edited is None and (lm.config.num_hidden_layers, lm.config.hidden_size) != (32, 4096):
-        layers = {"layers": tuple(range(min(5, lm.config.num_hidden_layers - 1)))}
-    return AlphaEdit.for_model(
-        lm,
-        **layers,
-        corpus=Texts(tuple(texts[: plan.texts])),
-        cache=folder / "moments",
-        threshold=0.1,
-        threshold_rule="energy",
-        steps=plan.steps,
-    )
+    options: AlphaEditSettings = {
+        "corpus": Texts(tuple(texts[: plan.texts])),
+        "cache": folder / "moments",
+        "threshold": 0.1,
+        "threshold_rule": "energy",
+        "steps": plan.steps,
+    }
+    if shape.edited is not None:
+        options["layers"] = shape.edited
+    elif (shape.layers, shape.hidden) != (SHAPES[LLAMA].layers, SHAPES[LLAMA].hidden):
+        options["layers"] = tuple(range(min(5, shape.layers - 1)))
+    return AlphaEdit.for_model(lm, **options)
 
 
 def _edited(

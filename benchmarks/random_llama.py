@@ -41,8 +41,10 @@ class Shape:
     edited: tuple[int, ...] | None = None
 
 
+LLAMA = "llama-3-8b"
+
 SHAPES = {
-    "llama-3-8b": Shape(32, 4096, 14336, 32, 8, 128256),
+    LLAMA: Shape(32, 4096, 14336, 32, 8, 128256),
     "tiny": Shape(3, 32, 48, 4, 2, 1024, edited=(0, 1)),
 }
 """The first as in the configuration of Llama-3-8B (Grattafiori et al. 2024, table 3)."""
