@@ -148,6 +148,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--documents", type=int, default=2000, help="texts of the second moments")
     parser.add_argument("--cache", type=Path, help="folder of second moments; by default none")
     parser.add_argument("--no-wide", action="store_true", help="without the shape of GPT2-XL")
+    parser.add_argument("--wide-methods", default="alphaedit", help="with commas between")
     parser.add_argument("--wide-edits", default="1,10", help="with commas between")
     parser.add_argument("--wide-literal", type=int, default=1, help="edits of the literal way")
     parser.add_argument("--wide-blocks", type=int, default=6, help="of the 48 blocks")
@@ -177,9 +178,8 @@ def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
         if name in ("balancedit", "scr"):
             lines += _calls(name, lm, asked, [n for n in counts if n in (10, 100)] or counts, args)
     if not args.no_wide:
-        wide = list(_wide(methods, args))
         counts = _numbers(args.wide_edits)
-        for setting in wide:
+        for setting in _wide(args.wide_methods.split(","), args):
             lines += _lines(setting, asked, counts, args.wide_literal, args, rate)
     return "\n\n".join(
         [
@@ -383,7 +383,7 @@ class Agreement:
 
     Attributes:
         values: The largest distance of two values z, in lengths of the literal one.
-        scores: The largest difference of two scores, in sizes of the literal one.
+        scores: The largest difference of two scores, in sizes of the literal one, or of 0.1.
         answers: The share of free answers that are the same.
     """
 
@@ -410,7 +410,7 @@ def agreement(setting: Setting, asked: Sequence[EditRequest]) -> Agreement:
     setting.ours(asked, note)
     zs = setting.literally(asked, literal.Clock(), note).t()
     same = sum(one == other for one, other in zip(*texts, strict=True)) / len(queries)
-    apart = (scores[0] - scores[1]).abs() / scores[1].abs().clamp(min=1e-3)
+    apart = (scores[0] - scores[1]).abs() / scores[1].abs().clamp(min=0.1)
     return Agreement(float(((z - zs).norm(dim=1) / zs.norm(dim=1)).max()), float(apart.max()), same)
 
 
