@@ -36,7 +36,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.paste import paste
 from editors.alphaedit import AlphaEdit
-from editors.anatomy import oriented
+from editors.anatomy import dtype_of, oriented
 from editors.balancedit import BalancEdit
 from editors.come import CoME
 from editors.corpus import as_corpus
@@ -138,12 +138,23 @@ class Setting:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure, print the table, and paste it where asked."""
+    args = arguments(given)
+    with tempfile.TemporaryDirectory() as folder:
+        text = _measured(args, args.cache or Path(folder), matrix_rate())
+    print(text)
+    if args.write:
+        paste(args.write, "bench_edit", text)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked on the command line."""
     parser = argparse.ArgumentParser(description="What editing costs.")
     parser.add_argument("--edits", default="1,10,100,1000", help="with commas between")
     parser.add_argument("--methods", default="memit,alphaedit,come,balancedit,scr")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
     parser.add_argument("--once-from", type=int, default=1000, help="edits that are run once")
     parser.add_argument("--literal", type=int, default=25, help="edits of the literal way, at most")
+    parser.add_argument("--layers", help="with commas between; by default the methods' own")
     parser.add_argument("--steps", type=int, help="steps of a search; by default the methods' own")
     parser.add_argument("--documents", type=int, default=2000, help="texts of the second moments")
     parser.add_argument("--cache", type=Path, help="folder of second moments; by default none")
@@ -154,22 +165,17 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--wide-blocks", type=int, default=6, help="of the 48 blocks")
     parser.add_argument("--wide-steps", type=int, default=5, help="steps of a search")
     parser.add_argument("--write", type=Path, help="file with the markers to paste between")
-    args = parser.parse_args(given)
-    with tempfile.TemporaryDirectory() as folder:
-        text = _measured(args, args.cache or Path(folder), matrix_rate())
-    print(text)
-    if args.write:
-        paste(args.write, "bench_edit", text)
+    return parser.parse_args(given)
 
 
 def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
     counts, methods = _numbers(args.edits), args.methods.split(",")
     lm = LM.load(testbed.path("testbed/lm"), dtype="float32", name="testbed/lm")
-    asked = requests(max(counts))
+    asked = requests(max(*counts, *_numbers(args.wide_edits)))
     lines: list[Line] = []
     checks: list[str] = []
     costs: list[str] = []
-    for setting in _on_testbed(lm, methods, args, folder):
+    for setting in on_testbed(lm, methods, args, folder):
         own = list(_lines(setting, asked, counts, args.literal, args, rate))
         lines += own
         costs.append(_costs(own))
@@ -211,14 +217,17 @@ def requests(count: int) -> list[EditRequest]:
     return [*first, *more][:count]
 
 
-def _on_testbed(
+def on_testbed(
     lm: LM, methods: Sequence[str], args: argparse.Namespace, folder: Path
 ) -> Iterator[Setting]:
+    """Methods on `testbed/lm`, their second moments in a folder."""
     corpus = folder / f"corpus-{args.documents}.txt"
     folder.mkdir(parents=True, exist_ok=True)
     texts = testbed.covariance_corpus(args.documents)
     corpus.write_text("\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")
-    steps = {} if args.steps is None else {"steps": args.steps}
+    options: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
+    if args.layers is not None:
+        options["layers"] = tuple(_numbers(args.layers))
     made: dict[str, Callable[..., MEMIT | AlphaEdit | CoME]] = {
         "memit": MEMIT.for_model,
         "alphaedit": AlphaEdit.for_model,
@@ -227,22 +236,26 @@ def _on_testbed(
     for name in methods:
         if name not in made:
             continue
-        edited = made[name](lm, corpus=corpus, cache=folder / "moments", **steps).apply(lm)
-        if isinstance(edited.editor, AlphaEdit):
-            moments = {layer: _projector(found) for layer, found in edited.precisions.items()}
-        else:
-            known = second_moments(
-                lm, edited.editor.layers, as_corpus(corpus), cache=folder / "moments"
-            )
-            moments = {layer: moment.matrix for layer, moment in known.items()}
-            edited.precisions  # noqa: B018 - prepared before the clock starts
-        yield Setting(f"{name}, `testbed/lm`", edited, moments)
+        edited = made[name](lm, corpus=corpus, cache=folder / "moments", **options).apply(lm)
+        yield setting_of(f"{name}, `testbed/lm`", edited)
 
 
-def _projector(space: Precision) -> Tensor:
+def setting_of(title: str, edited: LocatedModel) -> Setting:
+    """A method with what the literal way needs, taken before the clock starts."""
+    editor, lm = edited.editor, edited.lm
+    precisions = edited.precisions
+    if isinstance(editor, AlphaEdit):
+        moments = {layer: _projector(found, lm) for layer, found in precisions.items()}
+    else:
+        known = second_moments(lm, editor.layers, as_corpus(editor.corpus), cache=editor.cache)
+        moments = {layer: moment.matrix for layer, moment in known.items()}
+    return Setting(title, edited, moments)
+
+
+def _projector(space: Precision, lm: LM) -> Tensor:
     assert isinstance(space, NullSpace)
-    used = space.used.float()
-    return torch.eye(len(used)) - used @ used.t()
+    used = space.used.to(dtype_of(lm.anatomy.projections[0]))
+    return torch.eye(len(used), dtype=used.dtype) - used @ used.t()
 
 
 def _wide(methods: Sequence[str], args: argparse.Namespace) -> Iterator[Setting]:
@@ -261,7 +274,7 @@ def _wide(methods: Sequence[str], args: argparse.Namespace) -> Iterator[Setting]
         # What a corpus would use is drawn at random too: the arithmetic is the same.
         if name == "alphaedit":
             space = NullSpace(torch.linalg.qr(torch.randn(d, d // 4)).Q.double(), 10.0)
-            moment, precision = _projector(space), space
+            moment, precision = _projector(space, lm), space
             method: MEMIT | AlphaEdit | CoME = _DrawnAlphaEdit(**options, drawn=precision)
         elif name in ("memit", "come"):
             keys = torch.randn(d, d)
