@@ -36,7 +36,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.paste import paste
 from editors.alphaedit import AlphaEdit
-from editors.anatomy import oriented
+from editors.anatomy import dtype_of, oriented
 from editors.balancedit import BalancEdit
 from editors.come import CoME
 from editors.corpus import as_corpus
@@ -138,22 +138,7 @@ class Setting:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure, print the table, and paste it where asked."""
-    parser = argparse.ArgumentParser(description="What editing costs.")
-    parser.add_argument("--edits", default="1,10,100,1000", help="with commas between")
-    parser.add_argument("--methods", default="memit,alphaedit,come,balancedit,scr")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
-    parser.add_argument("--once-from", type=int, default=1000, help="edits that are run once")
-    parser.add_argument("--literal", type=int, default=25, help="edits of the literal way, at most")
-    parser.add_argument("--steps", type=int, help="steps of a search; by default the methods' own")
-    parser.add_argument("--documents", type=int, default=2000, help="texts of the second moments")
-    parser.add_argument("--cache", type=Path, help="folder of second moments; by default none")
-    parser.add_argument("--no-wide", action="store_true", help="without the shape of GPT2-XL")
-    parser.add_argument("--wide-edits", default="1,10", help="with commas between")
-    parser.add_argument("--wide-literal", type=int, default=1, help="edits of the literal way")
-    parser.add_argument("--wide-blocks", type=int, default=6, help="of the 48 blocks")
-    parser.add_argument("--wide-steps", type=int, default=5, help="steps of a search")
-    parser.add_argument("--write", type=Path, help="file with the markers to paste between")
-    args = parser.parse_args(given)
+    args = arguments(given)
     with tempfile.TemporaryDirectory() as folder:
         text = _measured(args, args.cache or Path(folder), matrix_rate())
     print(text)
@@ -161,14 +146,36 @@ def main(given: Sequence[str] | None = None) -> None:
         paste(args.write, "bench_edit", text)
 
 
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked on the command line."""
+    parser = argparse.ArgumentParser(description="What editing costs.")
+    parser.add_argument("--edits", default="1,10,100,1000", help="with commas between")
+    parser.add_argument("--methods", default="memit,alphaedit,come,balancedit,scr")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
+    parser.add_argument("--once-from", type=int, default=1000, help="edits that are run once")
+    parser.add_argument("--literal", type=int, default=25, help="edits of the literal way, at most")
+    parser.add_argument("--layers", help="with commas between; by default the methods' own")
+    parser.add_argument("--steps", type=int, help="steps of a search; by default the methods' own")
+    parser.add_argument("--documents", type=int, default=2000, help="texts of the second moments")
+    parser.add_argument("--cache", type=Path, help="folder of second moments; by default none")
+    parser.add_argument("--no-wide", action="store_true", help="without the shape of GPT2-XL")
+    parser.add_argument("--wide-methods", default="alphaedit", help="with commas between")
+    parser.add_argument("--wide-edits", default="1,10", help="with commas between")
+    parser.add_argument("--wide-literal", type=int, default=1, help="edits of the literal way")
+    parser.add_argument("--wide-blocks", type=int, default=6, help="of the 48 blocks")
+    parser.add_argument("--wide-steps", type=int, default=5, help="steps of a search")
+    parser.add_argument("--write", type=Path, help="file with the markers to paste between")
+    return parser.parse_args(given)
+
+
 def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
     counts, methods = _numbers(args.edits), args.methods.split(",")
     lm = LM.load(testbed.path("testbed/lm"), dtype="float32", name="testbed/lm")
-    asked = requests(max(counts))
+    asked = requests(max(*counts, *_numbers(args.wide_edits)))
     lines: list[Line] = []
     checks: list[str] = []
     costs: list[str] = []
-    for setting in _on_testbed(lm, methods, args, folder):
+    for setting in on_testbed(lm, methods, args, folder):
         own = list(_lines(setting, asked, counts, args.literal, args, rate))
         lines += own
         costs.append(_costs(own))
@@ -177,9 +184,8 @@ def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
         if name in ("balancedit", "scr"):
             lines += _calls(name, lm, asked, [n for n in counts if n in (10, 100)] or counts, args)
     if not args.no_wide:
-        wide = list(_wide(methods, args))
         counts = _numbers(args.wide_edits)
-        for setting in wide:
+        for setting in _wide(args.wide_methods.split(","), args):
             lines += _lines(setting, asked, counts, args.wide_literal, args, rate)
     return "\n\n".join(
         [
@@ -211,14 +217,17 @@ def requests(count: int) -> list[EditRequest]:
     return [*first, *more][:count]
 
 
-def _on_testbed(
+def on_testbed(
     lm: LM, methods: Sequence[str], args: argparse.Namespace, folder: Path
 ) -> Iterator[Setting]:
+    """Methods on `testbed/lm`, their second moments in a folder."""
     corpus = folder / f"corpus-{args.documents}.txt"
     folder.mkdir(parents=True, exist_ok=True)
     texts = testbed.covariance_corpus(args.documents)
     corpus.write_text("\n".join(" ".join(text.split()) for text in texts), encoding="utf-8")
-    steps = {} if args.steps is None else {"steps": args.steps}
+    options: dict[str, Any] = {} if args.steps is None else {"steps": args.steps}
+    if args.layers is not None:
+        options["layers"] = tuple(_numbers(args.layers))
     made: dict[str, Callable[..., MEMIT | AlphaEdit | CoME]] = {
         "memit": MEMIT.for_model,
         "alphaedit": AlphaEdit.for_model,
@@ -227,22 +236,26 @@ def _on_testbed(
     for name in methods:
         if name not in made:
             continue
-        edited = made[name](lm, corpus=corpus, cache=folder / "moments", **steps).apply(lm)
-        if isinstance(edited.editor, AlphaEdit):
-            moments = {layer: _projector(found) for layer, found in edited.precisions.items()}
-        else:
-            known = second_moments(
-                lm, edited.editor.layers, as_corpus(corpus), cache=folder / "moments"
-            )
-            moments = {layer: moment.matrix for layer, moment in known.items()}
-            edited.precisions  # noqa: B018 - prepared before the clock starts
-        yield Setting(f"{name}, `testbed/lm`", edited, moments)
+        edited = made[name](lm, corpus=corpus, cache=folder / "moments", **options).apply(lm)
+        yield setting_of(f"{name}, `testbed/lm`", edited)
 
 
-def _projector(space: Precision) -> Tensor:
+def setting_of(title: str, edited: LocatedModel) -> Setting:
+    """A method with what the literal way needs, taken before the clock starts."""
+    editor, lm = edited.editor, edited.lm
+    precisions = edited.precisions
+    if isinstance(editor, AlphaEdit):
+        moments = {layer: _projector(found, lm) for layer, found in precisions.items()}
+    else:
+        known = second_moments(lm, editor.layers, as_corpus(editor.corpus), cache=editor.cache)
+        moments = {layer: moment.matrix for layer, moment in known.items()}
+    return Setting(title, edited, moments)
+
+
+def _projector(space: Precision, lm: LM) -> Tensor:
     assert isinstance(space, NullSpace)
-    used = space.used.float()
-    return torch.eye(len(used)) - used @ used.t()
+    used = space.used.to(dtype_of(lm.anatomy.projections[0]))
+    return torch.eye(len(used), dtype=used.dtype) - used @ used.t()
 
 
 def _wide(methods: Sequence[str], args: argparse.Namespace) -> Iterator[Setting]:
@@ -261,7 +274,7 @@ def _wide(methods: Sequence[str], args: argparse.Namespace) -> Iterator[Setting]
         # What a corpus would use is drawn at random too: the arithmetic is the same.
         if name == "alphaedit":
             space = NullSpace(torch.linalg.qr(torch.randn(d, d // 4)).Q.double(), 10.0)
-            moment, precision = _projector(space), space
+            moment, precision = _projector(space, lm), space
             method: MEMIT | AlphaEdit | CoME = _DrawnAlphaEdit(**options, drawn=precision)
         elif name in ("memit", "come"):
             keys = torch.randn(d, d)
@@ -383,7 +396,7 @@ class Agreement:
 
     Attributes:
         values: The largest distance of two values z, in lengths of the literal one.
-        scores: The largest difference of two scores, in sizes of the literal one.
+        scores: The largest difference of two scores, in sizes of the literal one, or of 0.1.
         answers: The share of free answers that are the same.
     """
 
@@ -410,7 +423,7 @@ def agreement(setting: Setting, asked: Sequence[EditRequest]) -> Agreement:
     setting.ours(asked, note)
     zs = setting.literally(asked, literal.Clock(), note).t()
     same = sum(one == other for one, other in zip(*texts, strict=True)) / len(queries)
-    apart = (scores[0] - scores[1]).abs() / scores[1].abs().clamp(min=1e-3)
+    apart = (scores[0] - scores[1]).abs() / scores[1].abs().clamp(min=0.1)
     return Agreement(float(((z - zs).norm(dim=1) / zs.norm(dim=1)).max()), float(apart.max()), same)
 
 

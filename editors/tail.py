@@ -121,7 +121,7 @@ class Tail:
 
         Args:
             hidden: What to put in place of `self.hidden`.
-            rows: The positions' rows, shape (n,); no position is asked about twice.
+            rows: The positions' rows, shape (n,).
             columns: The positions' columns, shape (n,), from `start` on.
 
         Returns:
@@ -134,8 +134,10 @@ class Tail:
         replaced[self._block] = lambda *_, **__: with_first(given, hidden)
         kwargs = self._call if self._cut is None else self._cut.call()
         place = rows, columns - self.start
+        width = hidden.shape[1]
+        once = (place[0] * width + place[1]).unique()
         if self._mlp is not None and self._mlp not in replaced:
-            replaced[self._mlp] = _at_places(self._mlp.forward, place)
+            replaced[self._mlp] = _at_places(self._mlp.forward, (once // width, once % width))
         with forwarding(replaced):
             final = first(self._decoder(**kwargs))
         return final[place[0].to(final.device), place[1].to(final.device)]

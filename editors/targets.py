@@ -124,11 +124,13 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
         EditError: If a value is not finite.
     """
     lm.anatomy.require_layers([descent.layer])
+    # Many edits are parted by the columns of a step, so that none of their rows waits for others.
+    width = 2 if len(aims) >= _PARTED else 2**20
     found = lm.in_batches(
         aims,
         lambda chosen: _descend(lm, chosen, descent),
-        size=lambda aim: _size(lm, aim),
-        rows=len(aims[0].places),
+        size=lambda aim: _size(lm, aim, width),
+        rows=-(-len(aims[0].places) // _NARROW),
     )
     values = Values(torch.stack([h for h, _ in found]), torch.stack([d for _, d in found]))
     for aim, finite in zip(aims, torch.isfinite(values.delta).all(1).tolist(), strict=True):
@@ -137,14 +139,27 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
     return values
 
 
-def _size(lm: LM, aim: Aim) -> tuple[bool, int, int]:
-    """What aims are batched by: with or without picture, columns of a step, columns in all."""
-    pictured, tokens = lm.length_key(aim.places[-1].query)
-    return pictured, (aim.places[-1].back or 0) + len(aim.target_ids), tokens
+_PARTED = 64
+"""Edits from which on batches are parted by their rows' columns."""
 
+_NARROW = 4
+"""Rows of a search that count as one of a batch: a step reads the last few of their columns."""
 
-_LEAVE = 0.75
+_LEAVE = 0.9
 """The share of a batch that is left when those that are done leave it."""
+
+
+def _size(lm: LM, aim: Aim, width: int) -> tuple[tuple[bool, int], int, int]:
+    """What aims are batched by: with or without picture, columns of a step, columns in all.
+
+    Args:
+        lm: The model.
+        aim: The aim.
+        width: By how many columns the rows of a batch may differ, and 1 more.
+    """
+    pictured, tokens = lm.length_key(aim.places[-1].query)
+    step = (aim.places[-1].back or 0) + len(aim.target_ids)
+    return (pictured, step // width), step, tokens
 
 
 def _descend(lm: LM, aims: list[Aim], descent: Descent) -> list[tuple[Tensor, Tensor]]:
@@ -188,8 +203,9 @@ def _projected(lm: LM, aims: list[Aim], descent: Descent) -> Tensor:
 class _Objective:
     """Loss and gradient of each of n aims, as a function of their δ.
 
-    Answers and divergence are read in two batches, since the second ends with its lookup tokens and
-    needs no other column.
+    Where a prompt begins as that of the divergence does, up to the lookup token, what comes after
+    that token is asked of the prompt's own row. The other divergences are read in a second batch,
+    which ends with its lookup tokens and needs no other column.
 
     Attributes:
         hidden: The block's output at the aims' first places, shape (n, H).
@@ -205,27 +221,34 @@ class _Objective:
         self._answers = _Changed.read(lm, batch, columns(batch, places), descent.layer)
         self.hidden = self._answers.lookups()[:: len(aims[0].places)]
         self._asked = _Asked.of(aims, batch.prompt_end - 1, self.hidden)
+        inside = torch.tensor([_begins_alike(lm, aim) for aim in aims], device=self.hidden.device)
+        self._inside, self._apart = inside.nonzero()[:, 0], (~inside).nonzero()[:, 0]
         self._diverging: _Changed | None = None
-        if descent.divergence:
-            batch = lm.encoder.encode([aim.divergence.query for aim in aims])
-            column = columns(batch, [aim.divergence for aim in aims])
+        if descent.divergence and len(self._apart):
+            wheres = [aims[i].divergence for i in self._apart.tolist()]
+            batch = lm.encoder.encode([where.query for where in wheres])
+            column = columns(batch, wheres)
             batch = batch.upto(int(column.max()) + 1)
             self._diverging = _Changed.read(lm, batch, column, descent.layer)
 
     def kept(self, chosen: Tensor) -> _Objective:
-        """The same for some of the aims."""
+        """The same for some of the aims, in ascending order."""
         aims = [self._aims[i] for i in chosen.tolist()]
         each = len(aims[0].places)
         rows = (chosen[:, None] * each + torch.arange(each, device=chosen.device)).flatten()
-        answers = self._answers.kept(rows)
-        diverging = self._diverging.kept(chosen) if self._diverging is not None else None
-        if answers is None or (self._diverging is not None and diverging is None):
+        stay = torch.isin(self._apart, chosen).nonzero()[:, 0]
+        answers, diverging = self._answers.kept(rows), self._diverging
+        if diverging is not None:
+            diverging = diverging.kept(stay) if len(stay) else None
+        if answers is None or (len(stay) and diverging is None and self._diverging is not None):
             other = _Objective(self._lm, aims, self._descent)
         else:
             other = copy.copy(self)
             other._aims, other._answers, other._diverging = aims, answers, diverging
             other.hidden = self.hidden[chosen]
             other._asked = _Asked.of(aims, self._asked.first, self.hidden)
+            other._inside = torch.isin(chosen, self._inside).nonzero()[:, 0]
+            other._apart = torch.isin(chosen, self._apart).nonzero()[:, 0]
         if self._after is not None:
             other._after = self._after[chosen.to(self._after.device)]
         return other
@@ -240,22 +263,43 @@ class _Objective:
         delta = delta.detach().requires_grad_()
         descent, asked, each = self._descent, self._asked, len(self._aims[0].places)
         shrinking = descent.weight_decay * delta.norm(dim=1) / unit**2
-        states = self._answers(delta.repeat_interleave(each, 0), asked.rows, asked.columns)
-        own, pull = unlikelihood(self._answers.tail, states, asked.ids, asked.shares)
+        inside = self._inside * each if descent.divergence else self._inside[:0]
+        states = self._answers(
+            delta.repeat_interleave(each, 0),
+            torch.cat([asked.rows, inside]),
+            torch.cat([asked.columns, self._answers.columns[inside]]),
+        )
+        ours, after = states.split([len(asked.rows), len(inside)])
+        own, pull = unlikelihood(self._answers.tail, ours, asked.ids, asked.shares)
         losses = shrinking.detach().index_add(0, asked.owners, own.to(delta.device))
-        ends, pulls = [shrinking, states], [torch.ones_like(shrinking), pull]
-        if self._diverging is not None:
-            every = torch.arange(len(delta), device=delta.device)
-            states = self._diverging(delta, every, self._diverging.columns)
+        ends, pulls = [shrinking, ours], [torch.ones_like(shrinking), pull]
+        if descent.divergence:
+            owners = torch.cat([self._inside, self._apart])
+            if self._diverging is not None:
+                every = torch.arange(len(self._apart), device=delta.device)
+                more = self._diverging(delta[self._apart], every, self._diverging.columns)
+                after = torch.cat([after, more.to(after.device)])
+            there = owners.to(after.device)
             if self._after is None:
-                self._after = states.detach()
+                self._after = torch.empty_like(after).index_copy_(0, there, after.detach())
             moved, pull = divergence(
-                self._diverging.tail, states, self._after, descent.divergence, delta.dtype
+                self._answers.tail, after, self._after[there], descent.divergence, delta.dtype
             )
-            losses = losses + moved.to(delta.device)
-            ends, pulls = [*ends, states], [*pulls, pull]
+            losses = losses.index_add(0, owners, moved.to(delta.device))
+            ends, pulls = [*ends, after], [*pulls, pull]
         (gradient,) = torch.autograd.grad(ends, delta, pulls)
         return losses, gradient
+
+
+def _begins_alike(lm: LM, aim: Aim) -> bool:
+    """Whether the prompt and that of the divergence are the same up to the lookup token."""
+    begun = []
+    for where in (aim.places[0], aim.divergence):
+        if where.query.image is not None or where.back is None:
+            return False
+        ids = lm.encoder.token_ids(where.query)
+        begun.append(ids[: len(ids) - where.back + 1])
+    return begun[0] == begun[1]
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def test_edits_stop_and_leave_when_they_are_reached(
 
     monkeypatch.setattr(Tail, "kept", noted)
     together = values(lm, FACTS, editor)
-    assert set(left) >= {1, 2}
+    assert set(left) >= {3, 6}  # rows of one and of two edits
     norms = together.delta.norm(dim=1)
     assert norms.unique().numel() == 3
     for i, request in enumerate(FACTS):
@@ -170,13 +170,13 @@ def test_fewer_edits_at_a_time_where_memory_runs_out(monkeypatch: pytest.MonkeyP
 
     def scarce(lm: LM, batch: Batch, layer: int, start: int) -> Tail:
         rows.append(len(batch.queries))
-        if rows[-1] > 3:  # an edit makes three rows, and one more of the divergence
+        if rows[-1] > 3:  # an edit makes three rows, and one more of a divergence that stands apart
             raise torch.OutOfMemoryError("CUDA out of memory")
         return Tail(lm, batch, layer, start)
 
     monkeypatch.setattr(targets, "Tail", scarce)
     torch.testing.assert_close(values(lm, FACTS).delta, together.delta, rtol=1e-6, atol=1e-8)
-    assert rows == [9, 3, 1, 3, 1, 3, 1]
+    assert rows == [9, 3, 3, 1, 3, 1]
 
 
 def test_a_value_makes_its_answer_likely_within_its_clamp() -> None:
