@@ -23,9 +23,10 @@ import torch
 
 from benchmarks.measuring import Measured, alternate, machine, markdown, seconds
 from benchmarks.paste import paste
-from editors.codebook import Codebook, Entry, Measure
+from editors.codebook import Codebook, Entry
 from editors.copies import Vectors
 from editors.facts import Fact, Shelf
+from editors.keys import Measure
 from editors.prompts import Query
 from editors.retrieval import BM25, Index, VectorIndex
 from editors.sight import Picture

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ COLUMNS = (
     *("arithmetic alone", "share of it", "peak memory"),
 )
 
-XL = {"n_embd": 1600, "n_head": 25, "n_positions": 1024, "vocab_size": 50257}
+XL: Mapping[str, Any] = {"n_embd": 1600, "n_head": 25, "n_positions": 1024, "vocab_size": 50257}
 """The shape of GPT2-XL, but for its 48 layers."""
 
 XL_LAYERS = (13, 14, 15, 16, 17)

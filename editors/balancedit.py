@@ -54,12 +54,11 @@ from editors.codebook import (
     CodebookModel,
     Entry,
     Key,
-    Measure,
     find_layer,
-    pairwise,
     require_layer,
 )
 from editors.copies import Copies, FullCopies, LowRankCopies, Value, train
+from editors.keys import Measure, pairwise
 from editors.lm import LM
 from editors.prompts import Query
 from editors.routing import latest, question_id

@@ -19,24 +19,21 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from editors.base import Groups
+from editors.comparing import Compared, Pictures
 from editors.prompts import Query
-from editors.retrieval import Integers, Retriever, Scores
+from editors.retrieval import Integers, Retriever
 from editors.routing import latest, question_id
-from editors.rows import appended
 from editors.sight import Picture, Sight
 from schemas.records import EditRequest
-
-Flags = npt.NDArray[np.bool_]
 
 Sentences = Callable[[EditRequest], Sequence[str]]
 """What a request adds to a memory."""
 
 Result = TypeVar("Result")
+
 _COMPARED = 1 << 22
 """Scores that are worked out at once."""
 
@@ -163,12 +160,12 @@ class Shelf:
         self.facts = tuple(facts)
         if earlier is None:
             self._index = retriever.index([fact.text for fact in self.facts])
-            self._pictures = _Pictures.of(self.facts)
+            self._pictures = Pictures.of([fact.picture for fact in self.facts])
         else:
             kept, start = _kept(earlier.facts, self.facts)
             more = self.facts[start:]
             self._index = earlier._index.changed(kept, [fact.text for fact in more])
-            self._pictures = earlier._pictures.changed(kept, start, more)
+            self._pictures = earlier._pictures.changed(kept, start, [fact.picture for fact in more])
         self._sight = sight
         self._k = k
         self._known: dict[Query, list[Candidate]] = {}
@@ -183,7 +180,7 @@ class Shelf:
         if self.facts:
             for query, compared in self._compared(new):
                 self._known[query] = [
-                    compared.candidate(self.facts, i) for i in compared.nearest(self._k)
+                    self._candidate(compared, i) for i in compared.nearest(self._k)
                 ]
         return [self._known.get(query, []) for query in queries]
 
@@ -194,8 +191,12 @@ class Shelf:
         """
         new = [query for query in dict.fromkeys(queries) if query not in self._best]
         for query, compared in self._compared(new):
-            self._best[query] = compared.candidate(self.facts, compared.best())
+            self._best[query] = self._candidate(compared, compared.best())
         return [self._best[query] for query in queries]
+
+    def _candidate(self, compared: Compared, place: int) -> Candidate:
+        alike = compared.alike is None or bool(compared.alike[place])
+        return Candidate(self.facts[place], float(compared.scores[place]), alike)
 
     @cached_property
     def subjects(self) -> dict[str, int]:
@@ -214,7 +215,7 @@ class Shelf:
     def _names(self) -> list[str]:
         return list(self.subjects)
 
-    def _compared(self, queries: Sequence[Query]) -> Iterator[tuple[Query, _Compared]]:
+    def _compared(self, queries: Sequence[Query]) -> Iterator[tuple[Query, Compared]]:
         """All facts beside each query, a few queries at a time, which bounds the memory."""
         asked = {query.image.bytes: query.image for query in queries if query.image is not None}
         seen: dict[bytes, Tensor] = {}
@@ -228,120 +229,7 @@ class Shelf:
             cosines = self._pictures.cosines([key for key in own if key is not None])
             for query, row, key in zip(chosen, scores, own, strict=True):
                 pictured = None if key is None else (self._pictures, next(cosines))
-                yield query, _Compared.of(row, pictured)
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """The pictures among the facts, P of them.
-
-    Attributes:
-        places: The facts that have one, shape (P,).
-        keys: Their keys, shape (P, hidden).
-        thresholds: Their thresholds, shape (P,).
-    """
-
-    places: Integers
-    keys: Tensor
-    thresholds: Tensor
-
-    @classmethod
-    def of(cls, facts: Sequence[Fact], start: int = 0) -> _Pictures:
-        """Those of facts that are the memory's from some place on."""
-        found = [(i, f.picture) for i, f in enumerate(facts, start) if f.picture is not None]
-        return cls(
-            np.array([i for i, _ in found], np.int64),
-            torch.stack([p.key for _, p in found]) if found else torch.zeros(0, 0),
-            torch.tensor([p.threshold for _, p in found]),
-        )
-
-    def changed(self, kept: Integers | None, start: int, more: Sequence[Fact]) -> _Pictures:
-        """Those of some of the facts, and of more that begin at some place."""
-        old, new = self, _Pictures.of(more, start)
-        if kept is not None:
-            stays = np.isin(self.places, kept)
-            chosen = torch.from_numpy(stays)
-            now = np.searchsorted(kept, self.places[stays])
-            old = _Pictures(now, self.keys[chosen], self.thresholds[chosen])
-        if not len(old.places) or not len(new.places):
-            return new if len(new.places) else old
-        return _Pictures(
-            np.concatenate([old.places, new.places]),
-            appended(old.keys, new.keys),
-            appended(old.thresholds, new.thresholds),
-        )
-
-    def cosines(self, asked: Sequence[Tensor]) -> Iterator[Tensor]:
-        """How alike they are to other pictures, shape (P,) each, by one product."""
-        return iter(torch.stack(list(asked)) @ self.keys.mT) if asked else iter(())
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """How all facts compare with one query, N facts.
-
-    Attributes:
-        scores: How near they are, shape (N,).
-        alike: Where pictures are alike or not compared, shape (N,); None where all are.
-        related: Which have anything to do with the query, shape (N,).
-    """
-
-    scores: Scores
-    alike: Flags | None
-    related: Flags
-
-    @classmethod
-    def of(cls, row: Scores, pictured: tuple[_Pictures, Tensor] | None) -> _Compared:
-        """A comparison by text, and by pictures where the query has one."""
-        related = row > 0
-        if pictured is None:
-            return cls(row, None, related)
-        pictures, cosine = pictured
-        whole = len(pictures.places) == len(row)
-        where = slice(None) if whole else pictures.places
-        alike = np.ones_like(related)
-        alike[where] = (cosine >= pictures.thresholds).numpy()
-        row[where] += cosine.double().numpy()
-        related[where] = True
-        return cls(row, alike, related)
-
-    def nearest(self, k: int) -> list[int]:
-        """The k nearest facts that have to do with the query: those alike first, then by score.
-
-        Of equal ones the earlier comes first.
-        """
-        groups = [self.related]
-        if self.alike is not None:
-            groups = [self.related & self.alike, self.related & ~self.alike]
-        found: list[int] = []
-        for group in groups:
-            places = np.flatnonzero(group)
-            found += places[_highest(self.scores[places], k - len(found))].tolist()
-        return found
-
-    def best(self) -> int:
-        """The nearest fact, and the latest of equal ones."""
-        some = self.alike is not None and bool(self.alike.any())
-        places = np.flatnonzero(self.alike) if some else np.arange(len(self.scores))
-        scores = self.scores[places]
-        return int(places[np.flatnonzero(scores == scores.max())[-1]])
-
-    def candidate(self, facts: Sequence[Fact], place: int) -> Candidate:
-        """One of the facts."""
-        alike = self.alike is None or bool(self.alike[place])
-        return Candidate(facts[place], float(self.scores[place]), alike)
-
-
-def _highest(scores: Scores, k: int) -> Integers:
-    """Places of the k highest scores, highest first, of equal ones the earlier first."""
-    if k < len(scores):
-        if k <= 0:
-            return np.zeros(0, np.int64)
-        least = float(torch.from_numpy(scores).topk(k).values[-1])
-        among = np.flatnonzero(scores >= least)
-    else:
-        among = np.arange(len(scores))
-    return among[np.argsort(-scores[among], kind="stable")[:k]]
+                yield query, Compared.of(row, pictured)
 
 
 def _kept(old: Sequence[Fact], new: Sequence[Fact]) -> tuple[Integers | None, int]:

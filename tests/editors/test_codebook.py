@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from editors.base import EditError
-from editors.codebook import distances, find_layer, pairwise
+from editors.codebook import find_layer
 from editors.copies import Copies, FullCopies, LowRankCopies, joined, multiplied, train
+from editors.keys import distances, pairwise
 from editors.lm import LM
 from editors.prompts import Query
 from editors.rerun import rerunning

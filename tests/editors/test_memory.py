@@ -12,14 +12,16 @@ import torch
 
 from editors import codebook, facts
 from editors.balancedit import BalancEdit
-from editors.codebook import Codebook, Entry, Measure, distances, nearest_of, prepared
+from editors.codebook import Codebook, Entry
 from editors.copies import Vectors
 from editors.facts import Fact, Shelf
 from editors.grace import GRACE
+from editors.keys import Measure, distances, nearest_of, prepared
 from editors.prompts import Query
 from editors.retrieval import BM25
 from editors.rows import appended, overwritten
 from editors.sight import Picture
+from schemas.errors import InputError
 from schemas.images import EncodedImage
 from tests.editors.facts import FACTS
 from tests.factories import make_image
@@ -169,7 +171,7 @@ def test_the_nearest_entries_are_those_of_all_distances(
 def test_where_too_many_entries_may_be_the_nearest_all_are_compared(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codebook, "_CANDIDATES", most)
+    monkeypatch.setattr("editors.keys._CANDIDATES", most)
     made = book(200, spread=1e-5, offset=9.0)
     keys = torch.cat([made.keys[:5] + 1e-5, torch.full((1, 24), float("nan"))])
     distance, index = nearest_of(keys, made.keys, prepared(made.keys, "euclidean"))
@@ -249,15 +251,15 @@ def test_a_failed_edit_leaves_the_values_before_it() -> None:
     with GRACE(layer=2, steps=3).apply(lm) as edited:
         for request in FACTS[:2]:
             edited.edit([request])
-        before = edited.state
-        assert before is not None
+        before: Any = edited.state
         values = before.copies.tensors[0]
-        assert values is not None
         copied = values.clone()
         broken = replace(FACTS[2], target_new="x " * 5000)
-        with pytest.raises(Exception, match="exceed"):
+        with pytest.raises(InputError, match="exceed"):
             edited.edit([broken])
-        assert edited.state.entries == before.entries
+        after: Any = edited.state
+        assert after.entries == before.entries
         assert torch.equal(values, copied)
         edited.edit([FACTS[2]])
-        assert torch.equal(edited.state.copies.tensors[0][:2], copied)
+        after = edited.state
+        assert torch.equal(after.copies.tensors[0][:2], copied)

@@ -79,6 +79,15 @@ def break_off(
             run(lm, source, folder)
 
 
+def stopped(
+    lm: LM, source: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, bytes]:
+    """The checkpoint of a run that was stopped, and what is in it."""
+    break_off(lm, source, folder, 4, monkeypatch)
+    (path,) = unfinished(folder)
+    return path, path.read_bytes()
+
+
 def unfinished(folder: Path) -> list[Path]:
     return list(folder.glob("*-unfinished-*")) if folder.exists() else []
 
@@ -307,9 +316,7 @@ def test_a_checkpoint_of_something_else_is_warned_of_and_not_used(
 ) -> None:
     lm, source = tiny("gpt2"), Texts(TEXTS)
     whole = run(lm, source, tmp_path / "whole")
-    break_off(lm, source, tmp_path, 4, monkeypatch)
-    (path,) = unfinished(tmp_path)
-    content = path.read_bytes()
+    path, content = stopped(lm, source, tmp_path, monkeypatch)
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"][field] = "7"
@@ -327,9 +334,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_not_used(
 ) -> None:
     lm, source = tiny("gpt2"), Texts(TEXTS)
     whole = run(lm, source, tmp_path / "whole")
-    break_off(lm, source, tmp_path, 4, monkeypatch)
-    (path,) = unfinished(tmp_path)
-    content = path.read_bytes()
+    path, content = stopped(lm, source, tmp_path, monkeypatch)
     if damage == "another width":
         monkeypatch.setattr("editors.outer.NARROWEST", 7)
         whole = run(lm, source, tmp_path / "narrow")
