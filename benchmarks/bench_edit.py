@@ -16,6 +16,7 @@ import argparse
 import gc
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,10 +176,17 @@ def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
     lines: list[Line] = []
     checks: list[str] = []
     costs: list[str] = []
+    processor: list[str] = []
+
+    def note(setting: Setting, found: Sequence[tuple[Line, float]]) -> None:
+        lines.extend(line for line, _ in found)
+        each = ", ".join(f"{times:.1f}x for {line.edits:,}" for line, times in found)
+        processor.append(f"{setting.title} {each}")
+
     for setting in on_testbed(lm, methods, args, folder):
         own = list(_lines(setting, asked, counts, args.literal, args, rate))
-        lines += own
-        costs.append(_costs(own))
+        note(setting, own)
+        costs.append(_costs([line for line, _ in own]))
         checks.append(_agreement(setting, asked[: args.literal]))
     for name in methods:
         if name in ("balancedit", "scr"):
@@ -186,13 +194,16 @@ def _measured(args: argparse.Namespace, folder: Path, rate: float) -> str:
     if not args.no_wide:
         counts = _numbers(args.wide_edits)
         for setting in _wide(args.wide_methods.split(","), args):
-            lines += _lines(setting, asked, counts, args.wide_literal, args, rate)
+            note(setting, list(_lines(setting, asked, counts, args.wide_literal, args, rate)))
     return "\n\n".join(
         [
             table(lines),
             "Where a method has a star, the literal way was run on fewer edits, "
             f"{args.literal} (in GPT2-XL's shape {args.wide_literal}): what it takes for each edit "
             "is multiplied, its solves are not.",
+            "Ratios by the processor's time, which other work on the machine disturbs less: "
+            + "; ".join(processor)
+            + ".",
             "Cost per edit: " + "; ".join(costs) + ".",
             "Agreement of both ways: " + "; ".join(checks) + ".",
             f"{rate / 1e9:,.0f} billion operations per second in matrix products. {machine()}",
@@ -320,39 +331,55 @@ def _lines(
     limit: int,
     args: argparse.Namespace,
     rate: float,
-) -> Iterator[Line]:
+) -> Iterator[tuple[Line, float]]:
+    """Lines of a method, and the ratios of both ways by the processor's time."""
     counted: tuple[int, float] | None = None
     for count in counts:
         chosen, few = asked[:count], asked[: min(count, limit)]
         clocks: list[literal.Clock] = []
+        spent: dict[str, list[float]] = {"literal": [], "ours": []}
 
         def slowly(few: Sequence[EditRequest] = few, clocks: list[Any] = clocks) -> None:
             clocks.append(literal.Clock())
             setting.literally(few, clocks[-1])
 
+        def timed(name: str, run: Callable[[], Any], spent: Any = spent) -> Callable[[], None]:
+            def wrapped() -> None:
+                start = time.process_time()
+                run()
+                spent[name].append(time.process_time() - start)
+
+            return wrapped
+
         repeats = 1 if count >= args.once_from else args.repeats
-        ways: dict[str, Callable[[], Any]] = {
-            "literal": slowly,
-            "ours": lambda chosen=chosen: setting.ours(chosen),
+        ways = {
+            "literal": timed("literal", slowly),
+            "ours": timed("ours", lambda chosen=chosen: setting.ours(chosen)),
         }
         found = alternate(ways, repeats, warm=count < 10)
         if counted is None or count <= 100:
             counted = count, flops_of(lambda chosen=chosen: setting.ours(chosen))
-        slow = found["literal"]
-        if len(few) < count:
-            solving = [clock.solving for clock in clocks[-repeats:]]
-            runs = tuple(
-                (total - solve) * count / len(few) + solve
-                for total, solve in zip(slow.runs, solving, strict=True)
-            )
-            slow = Measured(statistics.median(runs), runs, slow.peak)
+        slow, last = found["literal"], slice(-repeats, None)
+        scale = count / len(few)
+        runs = _scaled(slow.runs, [clock.solving for clock in clocks[last]], scale)
+        slow = Measured(statistics.median(runs), runs, slow.peak)
+        processor = _scaled(
+            spent["literal"][last], [clock.processor for clock in clocks[last]], scale
+        )
         star = "" if len(few) == count else "*"
         line = Line(
             setting.title + star, count, slow, found["ours"], counted[1] * count / counted[0], rate
         )
-        print(" | ".join(line.cells()), flush=True)
-        yield line
+        times = statistics.median(processor) / statistics.median(spent["ours"][last])
+        print(" | ".join([*line.cells(), f"{times:.1f}x of the processor"]), flush=True)
+        yield line, times
         gc.collect()
+
+
+def _scaled(totals: Sequence[float], solving: Sequence[float], scale: float) -> tuple[float, ...]:
+    """Seconds for more edits: solves stay, the rest is multiplied."""
+    pairs = zip(totals, solving, strict=True)
+    return tuple((total - solve) * scale + solve for total, solve in pairs)
 
 
 def _calls(

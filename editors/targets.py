@@ -139,7 +139,7 @@ def find_values(lm: LM, aims: Sequence[Aim], descent: Descent) -> Values:
     return values
 
 
-_PARTED = 64
+_PARTED = 24
 """Edits from which on batches are parted by their rows' columns."""
 
 _NARROW = 4
