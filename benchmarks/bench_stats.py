@@ -18,6 +18,7 @@ papers edit; the 30 layers after it would make the plain pass longer and nothing
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,14 +80,14 @@ class Case:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and paste it where asked."""
     parser = argparse.ArgumentParser(description="Second moments: speed and memory.")
-    parser.add_argument("--texts", type=int, default=1500, help="texts for testbed/lm")
+    parser.add_argument("--texts", type=int, default=1500, help="for testbed/lm; 0 leaves out")
     parser.add_argument("--xl-texts", type=int, default=8, help="of some 400 tokens; 0 leaves out")
     parser.add_argument("--xl-layers", type=int, default=len(range(XL_LAYERS[-1] + 1)))
     parser.add_argument("--repeats", type=int, default=5, help="rounds for testbed/lm")
     parser.add_argument("--xl-repeats", type=int, default=3)
     parser.add_argument("--write", type=Path, help="file with the markers to paste between")
     args = parser.parse_args(arguments)
-    rows = [_measured(case, args.repeats) for case in _testbed(args.texts)]
+    rows = [_measured(case, args.repeats) for case in _testbed(args.texts)] if args.texts else []
     if args.xl_texts:
         rows += [_measured(c, args.xl_repeats) for c in _xl(args.xl_texts, args.xl_layers)]
     table = f"{markdown(COLUMNS, rows)}\n\n{machine()}"
@@ -153,6 +154,9 @@ def _measured(case: Case, repeats: int) -> list[str]:
         flops_of(ours) + _product_flops(lm, layers, tokens),
         matrix_rate(),
     )
+    for name, measured in found.items():
+        runs = ", ".join(map(seconds, measured.runs))
+        print(f"{case.name}, {name}: {runs}", file=sys.stderr, flush=True)
     fixed = found["fixed"].seconds
     plain = tokens / found["plain"].seconds
     own = tokens / max(1e-9, found["ours"].seconds - fixed)
