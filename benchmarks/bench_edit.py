@@ -53,6 +53,7 @@ from medit_eval.testbed import wordings
 from medit_eval.testbed.world import PERSON_RELATIONS, World
 from schemas.records import EditRequest
 from tests.reference import locate_released as literal
+from tests.reference.locate_literal import come_z
 
 WIDE: dict[str, Any] = {
     "n_embd": 1600,
@@ -109,7 +110,9 @@ class Setting:
         method, given = self.edited.method, (self.base, self.edited.contexts)
         if isinstance(method, CoME):
             a, p = method.removal, method.share
-            found = [literal.come_z(self.lm, r, *given, a=a, p=p) for r in requests]
+            found = [
+                come_z(self.lm, r, *given, a=a, p=p, search=literal.compute_z) for r in requests
+            ]
         else:
             found = [literal.z_of(self.lm, r, *given) for r in requests]
         return torch.stack(found, dim=1)
