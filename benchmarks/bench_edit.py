@@ -53,6 +53,7 @@ from medit_eval.testbed import wordings
 from medit_eval.testbed.world import PERSON_RELATIONS, World
 from schemas.records import EditRequest
 from tests.reference import locate_released as literal
+from tests.reference.locate_literal import come_z
 
 WIDE: dict[str, Any] = {
     "n_embd": 1600,
@@ -109,10 +110,23 @@ class Setting:
         method, given = self.edited.method, (self.base, self.edited.contexts)
         if isinstance(method, CoME):
             a, p = method.removal, method.share
-            found = [literal.come_z(self.lm, r, *given, a=a, p=p) for r in requests]
+            found = [
+                come_z(self.lm, r, *given, a=a, p=p, search=literal.compute_z) for r in requests
+            ]
         else:
             found = [literal.z_of(self.lm, r, *given) for r in requests]
         return torch.stack(found, dim=1)
+
+    def write(self, requests: Sequence[EditRequest], clock: literal.Clock) -> Tensor:
+        """Edit in the literal way; the values."""
+        zs = self.values(requests)
+        given = (self.lm, requests, zs, self.base, self.edited.contexts, self.moments)
+        if isinstance(self.base, AlphaEdit):
+            d = self.lm.anatomy.mlp_size
+            literal.alphaedit(*given, {layer: torch.zeros(d, d) for layer in self.moments}, clock)
+        else:
+            literal.memit(*given, clock)
+        return zs
 
     def literally(
         self,
@@ -121,15 +135,9 @@ class Setting:
         after: Callable[[], None] | None = None,
     ) -> Tensor:
         """The same in the literal way; the values."""
-        zs = self.values(requests)
         projections = [self.lm.anatomy.projections[layer] for layer in self.base.layers]
         before = [oriented(p).detach().clone() for p in projections]
-        given = (self.lm, requests, zs, self.base, self.edited.contexts, self.moments)
-        if isinstance(self.base, AlphaEdit):
-            d = self.lm.anatomy.mlp_size
-            literal.alphaedit(*given, {layer: torch.zeros(d, d) for layer in self.moments}, clock)
-        else:
-            literal.memit(*given, clock)
+        zs = self.write(requests, clock)
         if after is not None:
             after()
         for projection, weight in zip(projections, before, strict=True):

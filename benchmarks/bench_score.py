@@ -18,12 +18,12 @@ import dataclasses
 import statistics
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import medit_eval
+from benchmarks.bench_edit import setting_of
 from benchmarks.measuring import (
     MIB,
     alternate,
@@ -35,7 +35,9 @@ from benchmarks.measuring import (
 )
 from benchmarks.paste import paste
 from editors.base import Editor
+from editors.come import CoME
 from editors.lm import LM
+from editors.locate import LocateThenEdit
 from editors.registry import make
 from medit_eval import Report
 from medit_eval.corpora import with_corpus
@@ -43,6 +45,7 @@ from medit_eval.models import resolve
 from medit_eval.questions import slots
 from schemas.records import EditRecord, EditRequest, Probe
 from tests.reference import score_literal
+from tests.reference.locate_released import Clock
 from tests.reference.score_literal import Scored
 
 COLUMNS = (
@@ -67,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     lm, rate = resolve(args.model, device="cpu"), matrix_rate()
-    records = list(islice(_people(), args.records))
+    records = people(args.records)
     rows = []
     for editor in args.editors.split(","):
         method = make(editor, lm, with_corpus(editor, lm, None))
@@ -85,15 +88,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         paste(args.write, "bench_score", text)
 
 
-def _people() -> Iterator[EditRecord]:
+def people(count: int) -> list[EditRecord]:
     """The testbed's people, and behind them the same under names that the model never read."""
     from medit_eval import testbed
 
-    people = [*testbed.people_records(), *testbed.people_records(group="tuning")]
-    yield from people
-    for record in people:
-        name = record.requests[0].subject or ""
-        yield _renamed(record, name, " ".join(reversed(name.split())))
+    found = [*testbed.people_records(), *testbed.people_records(group="tuning")]
+    names = [record.requests[0].subject or "" for record in found]
+    others = [" ".join(reversed(name.split())) for name in names]
+    again = map(_renamed, found, names, others)
+    return [*found, *again][:count]
 
 
 def _renamed(record: EditRecord, name: str, other: str) -> EditRecord:
@@ -131,7 +134,7 @@ def _row(
     found: dict[str, Any] = {}
     scaled: list[float] = []
     sample = records[: args.sample]
-    editing = score_literal.one_after_another(editor, lm)
+    editing = _editing(editor, lm)
 
     def ours(name: str, some: Sequence[EditRecord], **options: Any) -> Callable[[], None]:
         def run() -> None:
@@ -173,6 +176,16 @@ def _row(
         f"{medit.peak / MIB:,.0f} MiB",
         _alike(found["medit"], found["literal"]),
     ]
+
+
+def _editing(editor: Editor, lm: LM) -> score_literal.Editing:
+    """The literal way to edit: that of the released codes, or a call of the editor per request."""
+    if not isinstance(editor, LocateThenEdit | CoME):
+        return score_literal.one_after_another(editor, lm)
+    edited = editor.apply(lm)
+    setting = setting_of(editor.name, edited)
+    names = [f"{lm.anatomy.projection_names[layer]}.weight" for layer in edited.editor.layers]
+    return score_literal.written(lm, lambda requests: setting.write(requests, Clock()), names)
 
 
 def _alike(report: Report, literal: Scored) -> str:

@@ -97,25 +97,32 @@ def compute_z(
             kl_logprobs = run(lm, kl_query)[kl_index].log_softmax(-1)
         if kl_initial is None:
             kl_initial = kl_logprobs.detach()
-        loss = (
-            torch.stack(nll).mean() / (divisor or len(target))
-            + editor.divergence
-            * torch.nn.functional.kl_div(
-                kl_initial[None], kl_logprobs[None], log_target=True, reduction="batchmean"
-            )
-            + editor.weight_decay * (torch.norm(delta) / torch.norm(h) ** 2)
-        )
+        likely = torch.stack(nll).mean() / (divisor or len(target))
+        loss = likely + held(editor, h, delta, kl_initial, kl_logprobs)
         if loss < 5e-2:
             break
         if last_takes_no_step and iteration == iterations - 1:
             break
-        loss.backward()
-        adam.step()
-        largest = editor.clamp * h.norm()
-        if delta.norm() > largest:
-            with torch.no_grad():
-                delta[...] = delta * largest / delta.norm()
+        step(adam, loss, delta, editor.clamp * h.norm())
     return h, delta.detach()
+
+
+def held(
+    editor: LocateThenEdit, h: Tensor, delta: Tensor, kl_initial: Tensor, kl_logprobs: Tensor
+) -> Tensor:
+    """The parts of the loss that hold an edit back."""
+    return editor.divergence * torch.nn.functional.kl_div(
+        kl_initial[None], kl_logprobs[None], log_target=True, reduction="batchmean"
+    ) + editor.weight_decay * (torch.norm(delta) / torch.norm(h) ** 2)
+
+
+def step(adam: torch.optim.Adam, loss: Tensor, delta: Tensor, largest: Tensor) -> None:
+    """One step of Adam, and the clamp."""
+    loss.backward()
+    adam.step()
+    if delta.norm() > largest:
+        with torch.no_grad():
+            delta[...] = delta * largest / delta.norm()
 
 
 def come_z(
@@ -126,12 +133,13 @@ def come_z(
     *,
     a: float,
     p: float,
+    search: Callable[..., tuple[Tensor, Tensor]] = compute_z,
 ) -> Tensor:
-    """z of one edit as CoME's released code finds it."""
+    """z of one edit as CoME's released code finds it: one search after the other."""
     bare = Query(request.prompt, request.image)
     new = lm.encoder.target_ids(bare, request.target_new)
     old = lm.tokenizer(request.target_true, add_special_tokens=False)["input_ids"]
-    _, delta_true = compute_z(
+    _, delta_true = search(
         lm,
         request,
         old,
@@ -141,7 +149,7 @@ def come_z(
         divisor=len(new),
         last_takes_no_step=False,
     )
-    h, delta = compute_z(lm, request, new, editor, contexts)
+    h, delta = search(lm, request, new, editor, contexts)
     common = delta / delta.norm() + delta_true / delta_true.norm()
     common = common / common.norm()
     projected = torch.dot(delta_true, common) * common

@@ -24,7 +24,7 @@ from editors.lm import LM
 from editors.locate import LocateThenEdit
 from editors.prompts import Query
 from schemas.records import EditRequest
-from tests.reference.locate_literal import add_to_weight
+from tests.reference.locate_literal import add_to_weight, held, step
 
 ROWS = 128
 """Prompts per forward where keys are read, as in the released codes."""
@@ -81,22 +81,11 @@ def compute_z(
             if kl_initial is None:
                 kl_initial = kl_logprobs.detach().clone()
             h = initial[0]
-            loss = (
-                -own[..., 0].sum(1).mean() / (divisor or len(target))
-                + editor.divergence
-                * torch.nn.functional.kl_div(
-                    kl_initial[None], kl_logprobs[None], log_target=True, reduction="batchmean"
-                )
-                + editor.weight_decay * (torch.norm(delta) / torch.norm(h) ** 2)
-            )
+            likely = -own[..., 0].sum(1).mean() / (divisor or len(target))
+            loss = likely + held(editor, h, delta, kl_initial, kl_logprobs)
             if loss < 5e-2 or (last_takes_no_step and iteration == iterations - 1):
                 break
-            loss.backward()
-            adam.step()
-            largest = editor.clamp * h.norm()
-            if delta.norm() > largest:
-                with torch.no_grad():
-                    delta[...] = delta * largest / delta.norm()
+            step(adam, loss, delta, editor.clamp * h.norm())
     finally:
         handle.remove()
     assert delta is not None
@@ -109,37 +98,6 @@ def z_of(lm: LM, request: EditRequest, editor: LocateThenEdit, contexts: Sequenc
     target = lm.encoder.target_ids(query, request.target_new)
     h, delta = compute_z(lm, request, target, editor, contexts)
     return h + delta
-
-
-def come_z(
-    lm: LM,
-    request: EditRequest,
-    editor: LocateThenEdit,
-    contexts: Sequence[str],
-    *,
-    a: float,
-    p: float,
-) -> Tensor:
-    """The value of one edit as CoME's released code finds it: one search after the other."""
-    new = lm.encoder.target_ids(Query(request.prompt, request.image), request.target_new)
-    old = lm.tokenizer(request.target_true, add_special_tokens=False)["input_ids"]
-    _, delta_true = compute_z(
-        lm,
-        request,
-        old,
-        editor,
-        contexts,
-        iterations=int(editor.steps / 2),
-        divisor=len(new),
-        last_takes_no_step=False,
-    )
-    h, delta = compute_z(lm, request, new, editor, contexts)
-    common = delta / delta.norm() + delta_true / delta_true.norm()
-    common = common / common.norm()
-    projected = torch.dot(delta_true, common) * common
-    target = h + delta
-    threshold = torch.kthvalue(target, int((1 - p) * target.numel())).values
-    return torch.where(target >= threshold, target - a * delta_true + projected, target)
 
 
 @torch.no_grad()
