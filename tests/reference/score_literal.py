@@ -105,7 +105,7 @@ def one_after_another(editor: Editor, lm: LM) -> Editing:
 
 
 def written(
-    lm: LM, write: Callable[[Sequence[EditRequest]], None], parameters: Sequence[str]
+    lm: LM, write: Callable[[Sequence[EditRequest]], object], parameters: Sequence[str]
 ) -> Editing:
     """Edits that something writes to weights, which are put back."""
 
